@@ -1,0 +1,394 @@
+/*
+ * The two PICs of a PC, the second on line 2 of the first.
+ *
+ * Each is told edges or levels on eight lines (irr), masks them (imr) and orders them by priority, which may
+ * rotate. The output goes to the CPU's local APIC (LINT0), the second's to the first.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "hw/i386/apic.h"
+#include "hw/sysbus.h"
+#include "migration/vmstate.h"
+#include "system/address-spaces.h"
+
+OBJECT_DECLARE_SIMPLE_TYPE(PICState, I8259)
+
+#define CASCADE 2
+#define NONE 8
+
+struct PICState {
+    SysBusDevice parent_obj;
+
+    MemoryRegion ports, elcr_port;
+    bool master;
+    bool output;
+    uint8_t elcr_mask;          /* lines that may be level triggered */
+
+    /* As it travels. */
+    uint8_t last_irr, irr, imr, isr, priority_add, irq_base, read_reg_select, poll, special_mask;
+    uint8_t init_state, auto_eoi, rotate_on_auto_eoi, special_fully_nested_mode, init4, single_mode;
+    uint8_t elcr, ltim;
+};
+
+static PICState *pics[2];       /* NULL: the machine has none */
+
+static void update(PICState *s);
+
+/* How far from the top the highest of @lines is; NONE if there is none. */
+static int priority_of(const PICState *s, uint8_t lines)
+{
+    int p;
+
+    for (p = 0; p < 8; p++) {
+        if (lines & 1 << ((p + s->priority_add) & 7)) {
+            break;
+        }
+    }
+    return p;
+}
+
+/* The line to be served next, or -1. */
+static int next_line(const PICState *s)
+{
+    uint8_t serving = s->isr;
+    int wanted = priority_of(s, s->irr & ~s->imr), busy;
+
+    if (s->special_mask) {
+        serving &= ~s->imr;
+    }
+    if (s->special_fully_nested_mode && s->master) {
+        serving &= ~(1 << CASCADE); /* the second orders its own */
+    }
+    busy = priority_of(s, serving);
+    return wanted < busy ? (wanted + s->priority_add) & 7 : -1;
+}
+
+static void set_line(PICState *s, int n, int level)
+{
+    uint8_t bit = 1 << n;
+
+    if (s->ltim || s->elcr & bit) {
+        s->irr = level ? s->irr | bit : s->irr & ~bit;
+        s->last_irr = level ? s->last_irr | bit : s->last_irr & ~bit;
+    } else if (level) {
+        if (!(s->last_irr & bit)) {
+            s->irr |= bit;
+        }
+        s->last_irr |= bit;
+    } else {
+        s->last_irr &= ~bit;
+    }
+    update(s);
+}
+
+static void update(PICState *s)
+{
+    s->output = next_line(s) >= 0;
+    if (s->master) {
+        apic_pic_output(s->output);
+    } else if (pics[0]) {
+        set_line(pics[0], CASCADE, s->output);
+    }
+}
+
+static void acknowledge(PICState *s, int n)
+{
+    if (!s->auto_eoi) {
+        s->isr |= 1 << n;
+    } else if (s->rotate_on_auto_eoi) {
+        s->priority_add = (n + 1) & 7;
+    }
+    /* A level stays for as long as the device holds it. */
+    if (!s->ltim && !(s->elcr & 1 << n)) {
+        s->irr &= ~(1 << n);
+    }
+    update(s);
+}
+
+/* The vector for the CPU; line 7 when the reason has gone in the meantime. */
+static uint8_t take(PICState *s)
+{
+    int n = next_line(s);
+    uint8_t vector;
+
+    if (n < 0) {
+        return s->irq_base + 7;
+    }
+    vector = s->irq_base + n;
+    if (s->master && n == CASCADE && pics[1]) {
+        vector = take(pics[1]);
+    }
+    acknowledge(s, n);
+    return vector;
+}
+
+uint8_t pic_read_irq(void)
+{
+    return pics[0] ? take(pics[0]) : 0xff;
+}
+
+bool pic_output_is_high(void)
+{
+    return pics[0] && pics[0]->output;
+}
+
+static void pic_init_reset(PICState *s)
+{
+    s->last_irr = 0;
+    s->irr &= s->elcr;          /* levels are still there */
+    s->imr = s->isr = s->priority_add = s->irq_base = s->read_reg_select = s->poll = 0;
+    s->special_mask = s->init_state = s->auto_eoi = s->rotate_on_auto_eoi = 0;
+    s->special_fully_nested_mode = s->init4 = s->single_mode = s->ltim = 0;
+    update(s);
+}
+
+static void end_of_interrupt(PICState *s, uint8_t command)
+{
+    bool specific = (command & 0x60) == 0x60, rotate = command & 0x80;
+    int n = command & 7;
+
+    switch (command >> 5) {
+    case 0:                     /* stop, and */
+    case 4:                     /* begin rotating at automatic ends */
+        s->rotate_on_auto_eoi = rotate;
+        return;
+    case 2:
+        return;
+    case 6:                     /* only set the lowest priority */
+        s->priority_add = (n + 1) & 7;
+        update(s);
+        return;
+    }
+    if (!specific) {
+        int p = priority_of(s, s->isr);
+
+        if (p == NONE) {
+            return;
+        }
+        n = (p + s->priority_add) & 7;
+    }
+    s->isr &= ~(1 << n);
+    if (rotate) {
+        s->priority_add = (n + 1) & 7;
+    }
+    update(s);
+}
+
+static void pic_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
+{
+    PICState *s = opaque;
+
+    if (addr == 0) {
+        if (value & 0x10) {     /* first word of initialisation */
+            pic_init_reset(s);
+            s->init_state = 1;
+            s->init4 = value & 1;
+            s->single_mode = !!(value & 2);
+            s->ltim = !!(value & 8);
+        } else if (value & 0x08) {
+            s->poll = !!(value & 4);
+            if (value & 2) {
+                s->read_reg_select = value & 1;
+            }
+            if (value & 0x40) {
+                s->special_mask = value >> 5 & 1;
+                update(s);
+            }
+        } else {
+            end_of_interrupt(s, value);
+        }
+        return;
+    }
+    switch (s->init_state) {
+    case 0:
+        s->imr = value;
+        update(s);
+        break;
+    case 1:
+        s->irq_base = value & 0xf8;
+        s->init_state = s->single_mode ? (s->init4 ? 3 : 0) : 2;
+        break;
+    case 2:                     /* where the second one is: wired for good */
+        s->init_state = s->init4 ? 3 : 0;
+        break;
+    default:
+        s->special_fully_nested_mode = value >> 4 & 1;
+        s->auto_eoi = value >> 1 & 1;
+        s->init_state = 0;
+        break;
+    }
+}
+
+static uint64_t pic_read(void *opaque, hwaddr addr, unsigned size)
+{
+    PICState *s = opaque;
+
+    if (s->poll) {
+        int n = next_line(s);
+
+        s->poll = 0;
+        if (n < 0) {
+            return 0;
+        }
+        acknowledge(s, n);
+        return 0x80 | n;
+    }
+    if (addr == 0) {
+        return s->read_reg_select ? s->isr : s->irr;
+    }
+    return s->imr;
+}
+
+static void elcr_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
+{
+    PICState *s = opaque;
+
+    s->elcr = value & s->elcr_mask;
+}
+
+static uint64_t elcr_read(void *opaque, hwaddr addr, unsigned size)
+{
+    PICState *s = opaque;
+
+    return s->elcr;
+}
+
+static const MemoryRegionOps pic_ops = {
+    .read = pic_read, .write = pic_write, .impl = { .min_access_size = 1, .max_access_size = 1 },
+};
+
+static const MemoryRegionOps elcr_ops = {
+    .read = elcr_read, .write = elcr_write, .impl = { .min_access_size = 1, .max_access_size = 1 },
+};
+
+static bool ltim_needed(void *opaque)
+{
+    PICState *s = opaque;
+
+    return s->ltim;
+}
+
+static const VMStateDescription vmstate_pic_ltim = {
+    .name = "i8259/ltim",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = ltim_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT8(ltim, PICState),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+static int pic_post_load(void *opaque, int version_id)
+{
+    PICState *s = opaque;
+
+    s->priority_add &= 7; /* from outside: lines are counted from it */
+    /* Without passing it on: what it leads to is loaded by itself. */
+    s->output = next_line(s) >= 0;
+    return 0;
+}
+
+static const VMStateDescription vmstate_pic = {
+    .name = "i8259",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .post_load = pic_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT8(last_irr, PICState),
+        VMSTATE_UINT8(irr, PICState),
+        VMSTATE_UINT8(imr, PICState),
+        VMSTATE_UINT8(isr, PICState),
+        VMSTATE_UINT8(priority_add, PICState),
+        VMSTATE_UINT8(irq_base, PICState),
+        VMSTATE_UINT8(read_reg_select, PICState),
+        VMSTATE_UINT8(poll, PICState),
+        VMSTATE_UINT8(special_mask, PICState),
+        VMSTATE_UINT8(init_state, PICState),
+        VMSTATE_UINT8(auto_eoi, PICState),
+        VMSTATE_UINT8(rotate_on_auto_eoi, PICState),
+        VMSTATE_UINT8(special_fully_nested_mode, PICState),
+        VMSTATE_UINT8(init4, PICState),
+        VMSTATE_UINT8(single_mode, PICState),
+        VMSTATE_UINT8(elcr, PICState),
+        VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription *const[]) { &vmstate_pic_ltim, NULL },
+};
+
+static void pic_set_irq(void *opaque, int n, int level)
+{
+    set_line(opaque, n, level);
+}
+
+static void pic_reset(DeviceState *dev)
+{
+    PICState *s = I8259(dev);
+
+    s->elcr = 0;
+    pic_init_reset(s);
+}
+
+static void pic_realize(DeviceState *dev, Error **errp)
+{
+    PICState *s = I8259(dev);
+
+    memory_region_init_io(&s->ports, OBJECT(s), &pic_ops, s, "pic", 2);
+    memory_region_init_io(&s->elcr_port, OBJECT(s), &elcr_ops, s, "elcr", 1);
+    memory_region_add_subregion(get_system_io(), s->master ? 0x20 : 0xa0, &s->ports);
+    memory_region_add_subregion(get_system_io(), s->master ? 0x4d0 : 0x4d1, &s->elcr_port);
+    qdev_init_gpio_in(dev, pic_set_irq, 8);
+}
+
+static void pic_class_init(ObjectClass *oc, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(oc);
+
+    dc->realize = pic_realize;
+    device_class_set_legacy_reset(dc, pic_reset);
+    dc->vmsd = &vmstate_pic;
+    dc->user_creatable = false;
+}
+
+void i8259_create(void)
+{
+    for (int i = 0; i < 2; i++) {
+        DeviceState *dev = qdev_new(TYPE_I8259);
+        PICState *s = I8259(dev);
+
+        s->master = i == 0;
+        s->elcr_mask = i == 0 ? 0xf8 : 0xde;
+        sysbus_realize_and_unref(SYS_BUS_DEVICE(dev), &error_abort);
+        pics[i] = s;
+    }
+}
+
+/* ---- lines to both kinds of controllers ---- */
+
+static void gsi_handler(void *opaque, int n, int level)
+{
+    DeviceState *ioapic = opaque;
+
+    if (n < ISA_NUM_IRQS && pics[n / 8]) {
+        set_line(pics[n / 8], n % 8, level);
+    }
+    if (ioapic && n < IOAPIC_NUM_PINS) {
+        qemu_set_irq(qdev_get_gpio_in(ioapic, n), level);
+    }
+}
+
+qemu_irq *soft_gsi_allocate(DeviceState *ioapic, int n)
+{
+    return qemu_allocate_irqs(gsi_handler, ioapic, n);
+}
+
+static const TypeInfo i8259_types[] = {
+    {
+        .name = TYPE_I8259,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(PICState),
+        .class_init = pic_class_init,
+    },
+};
+DEFINE_TYPES(i8259_types)

@@ -1,0 +1,244 @@
+/*
+ * The I/O APIC: 24 pins, each with an entry that says how its interrupt travels to the local APICs.
+ *
+ * A pin that is triggered by level sends one message and then waits, with its entry's "remote" bit set, until
+ * the interrupt's end is broadcast; if the line is still up then, it sends the next.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "hw/i386/apic.h"
+#include "hw/sysbus.h"
+#include "migration/vmstate.h"
+
+OBJECT_DECLARE_SIMPLE_TYPE(IOAPICState, IOAPIC)
+
+#define ENTRY_VECTOR(e)  ((uint8_t)(e))
+#define ENTRY_MODE(e)    ((e) >> 8 & 7)
+#define ENTRY_LOGICAL    (1ull << 11)
+#define ENTRY_STATUS     (1ull << 12)       /* read only */
+#define ENTRY_REMOTE     (1ull << 14)       /* read only */
+#define ENTRY_LEVEL      (1ull << 15)
+#define ENTRY_MASKED     (1ull << 16)
+#define ENTRY_READ_ONLY  (ENTRY_STATUS | ENTRY_REMOTE)
+
+#define REG_SELECT 0x00
+#define REG_WINDOW 0x10
+#define REG_EOI    0x40
+#define VERSION    0x20u
+
+struct IOAPICState {
+    SysBusDevice parent_obj;
+
+    MemoryRegion mmio;
+    uint8_t id, ioregsel;
+    uint32_t irr;                           /* lines that are up, or edges not sent yet */
+    uint64_t ioredtbl[IOAPIC_NUM_PINS];
+};
+
+static GPtrArray *ioapics;
+
+static void serve_pin(IOAPICState *s, int pin)
+{
+    uint64_t *entry = &s->ioredtbl[pin];
+    uint8_t vector = ENTRY_VECTOR(*entry);
+    bool level = *entry & ENTRY_LEVEL;
+
+    if (!(s->irr >> pin & 1) || *entry & ENTRY_MASKED || (level && *entry & ENTRY_REMOTE)) {
+        return;
+    }
+    if (level) {
+        *entry |= ENTRY_REMOTE;
+    } else {
+        s->irr &= ~(1u << pin);
+    }
+    if (ENTRY_MODE(*entry) == APIC_DM_EXTINT) {
+        vector = pic_read_irq();
+    }
+    apic_deliver(*entry >> 56, *entry & ENTRY_LOGICAL,
+                 ENTRY_MODE(*entry) == APIC_DM_EXTINT ? APIC_DM_FIXED : ENTRY_MODE(*entry), vector,
+                 level);
+}
+
+static void ioapic_set_irq(void *opaque, int pin, int level)
+{
+    IOAPICState *s = opaque;
+    uint32_t bit;
+
+    /* The timer's line sits at pin 2 on every PC. */
+    bit = 1u << (pin == 0 ? 2 : pin);
+    pin = pin == 0 ? 2 : pin;
+    if (!level) {
+        if (s->ioredtbl[pin] & ENTRY_LEVEL) {
+            s->irr &= ~bit;
+        }
+        return;
+    }
+    s->irr |= bit;
+    serve_pin(s, pin);
+}
+
+static void end_of_interrupt(IOAPICState *s, uint8_t vector)
+{
+    for (int pin = 0; pin < IOAPIC_NUM_PINS; pin++) {
+        if (s->ioredtbl[pin] & ENTRY_LEVEL && ENTRY_VECTOR(s->ioredtbl[pin]) == vector &&
+            s->ioredtbl[pin] & ENTRY_REMOTE) {
+            s->ioredtbl[pin] &= ~ENTRY_REMOTE;
+            serve_pin(s, pin);
+        }
+    }
+}
+
+void ioapic_eoi_broadcast(uint8_t vector)
+{
+    for (guint i = 0; ioapics && i < ioapics->len; i++) {
+        end_of_interrupt(g_ptr_array_index(ioapics, i), vector);
+    }
+}
+
+static uint32_t read_window(IOAPICState *s)
+{
+    unsigned at = s->ioregsel - 0x10u;
+
+    switch (s->ioregsel) {
+    case 0:
+    case 2:
+        return (uint32_t)s->id << 24;
+    case 1:
+        return VERSION | (IOAPIC_NUM_PINS - 1) << 16;
+    }
+    return at / 2 < IOAPIC_NUM_PINS ? s->ioredtbl[at / 2] >> (at % 2 * 32) : 0;
+}
+
+static void write_window(IOAPICState *s, uint32_t value)
+{
+    unsigned at = s->ioregsel - 0x10u;
+    uint64_t *entry, half;
+
+    if (s->ioregsel == 0) {
+        s->id = value >> 24 & 0xf;
+        return;
+    }
+    if (at / 2 >= IOAPIC_NUM_PINS) {
+        return;
+    }
+    entry = &s->ioredtbl[at / 2];
+    half = at % 2 ? 0xffffffff00000000ull : 0xffffffffull & ~ENTRY_READ_ONLY;
+    *entry = (*entry & ~half) | ((uint64_t)value << (at % 2 * 32) & half);
+    if (!(*entry & ENTRY_LEVEL)) {
+        *entry &= ~ENTRY_REMOTE;
+    }
+    serve_pin(s, at / 2);
+}
+
+static uint64_t ioapic_read(void *opaque, hwaddr addr, unsigned size)
+{
+    IOAPICState *s = opaque;
+
+    switch (addr & 0xff) {
+    case REG_SELECT:
+        return s->ioregsel;
+    case REG_WINDOW:
+        return size == 4 ? read_window(s) : 0;
+    default:
+        return 0;
+    }
+}
+
+static void ioapic_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
+{
+    IOAPICState *s = opaque;
+
+    switch (addr & 0xff) {
+    case REG_SELECT:
+        s->ioregsel = value;
+        break;
+    case REG_WINDOW:
+        if (size == 4) {
+            write_window(s, value);
+        }
+        break;
+    case REG_EOI:
+        end_of_interrupt(s, value);
+        break;
+    }
+}
+
+static const MemoryRegionOps ioapic_ops = {
+    .read = ioapic_read,
+    .write = ioapic_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+};
+
+static const VMStateDescription vmstate_ioapic = {
+    .name = "ioapic",
+    .version_id = 3,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT8(id, IOAPICState),
+        VMSTATE_UINT8(ioregsel, IOAPICState),
+        VMSTATE_UNUSED_V(2, 8),
+        VMSTATE_UINT32_V(irr, IOAPICState, 2),
+        VMSTATE_UINT64_ARRAY(ioredtbl, IOAPICState, IOAPIC_NUM_PINS),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+static void ioapic_reset(DeviceState *dev)
+{
+    IOAPICState *s = IOAPIC(dev);
+
+    s->id = s->ioregsel = 0;
+    s->irr = 0;
+    for (int i = 0; i < IOAPIC_NUM_PINS; i++) {
+        s->ioredtbl[i] = ENTRY_MASKED;
+    }
+}
+
+static void ioapic_realize(DeviceState *dev, Error **errp)
+{
+    IOAPICState *s = IOAPIC(dev);
+
+    memory_region_init_io(&s->mmio, OBJECT(s), &ioapic_ops, s, "ioapic", 0x1000);
+    sysbus_init_mmio(SYS_BUS_DEVICE(dev), &s->mmio);
+    qdev_init_gpio_in(dev, ioapic_set_irq, IOAPIC_NUM_PINS);
+    if (!ioapics) {
+        ioapics = g_ptr_array_new();
+    }
+    g_ptr_array_add(ioapics, s);
+}
+
+static void ioapic_unrealize(DeviceState *dev)
+{
+    g_ptr_array_remove(ioapics, IOAPIC(dev));
+}
+
+static void ioapic_class_init(ObjectClass *oc, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(oc);
+
+    dc->realize = ioapic_realize;
+    dc->unrealize = ioapic_unrealize;
+    device_class_set_legacy_reset(dc, ioapic_reset);
+    dc->vmsd = &vmstate_ioapic;
+    dc->user_creatable = false;
+}
+
+DeviceState *ioapic_create(uint64_t addr)
+{
+    DeviceState *dev = qdev_new(TYPE_IOAPIC);
+
+    sysbus_realize_and_unref(SYS_BUS_DEVICE(dev), &error_abort);
+    sysbus_mmio_map(SYS_BUS_DEVICE(dev), 0, addr);
+    return dev;
+}
+
+static const TypeInfo ioapic_types[] = {
+    {
+        .name = TYPE_IOAPIC,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(IOAPICState),
+        .class_init = ioapic_class_init,
+    },
+};
+DEFINE_TYPES(ioapic_types)

@@ -1,0 +1,383 @@
+/*
+ * The interval timer of a PC: three counters at 1.193182 MHz, the first of which interrupts.
+ *
+ * Nothing counts here: what a counter shows, and whether its output is high, follows from the virtual time since
+ * it was loaded. One timer is armed for the next change of the first one's output.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "hw/i386/apic.h"
+#include "hw/sysbus.h"
+#include "migration/vmstate.h"
+#include "qemu/timer.h"
+#include "system/address-spaces.h"
+
+OBJECT_DECLARE_SIMPLE_TYPE(PITState, I8254)
+
+#define PIT_FREQUENCY 1193182
+
+/* How the two bytes of a count come and go. */
+enum { RW_STATE_LSB = 1, RW_STATE_MSB, RW_STATE_WORD0, RW_STATE_WORD1 };
+
+typedef struct Channel {
+    int32_t count;              /* 65536 where the guest wrote 0 */
+    uint16_t latched_count;
+    uint8_t count_latched;      /* 0: no; else the RW_STATE_* that reads it */
+    uint8_t status_latched, status, read_state, write_state, write_latch, rw_mode;
+    uint8_t mode, bcd, gate;
+    int64_t count_load_time, next_transition_time; /* virtual clock, ns; -1: none */
+    uint32_t irq_disabled;
+} Channel;
+
+struct PITState {
+    SysBusDevice parent_obj;
+
+    MemoryRegion ports;
+    qemu_irq irq;
+    QEMUTimer *timer;
+    Channel channels[3];
+};
+
+static int64_t scale(int64_t value, int64_t multiply, int64_t divide)
+{
+    return (__int128)value * multiply / divide;
+}
+
+/* Ticks since it was loaded. */
+static uint64_t elapsed(const Channel *c, int64_t now)
+{
+    return scale(MAX(now - c->count_load_time, 0), PIT_FREQUENCY, NANOSECONDS_PER_SECOND);
+}
+
+static int64_t time_of_tick(const Channel *c, uint64_t tick)
+{
+    /* Rounded up, or the output would not have changed yet when the timer fires. */
+    return c->count_load_time +
+           scale(tick, NANOSECONDS_PER_SECOND, PIT_FREQUENCY) + 1;
+}
+
+static uint16_t counter(const Channel *c, int64_t now)
+{
+    uint64_t d = elapsed(c, now), count = MAX(c->count, 1);
+
+    switch (c->mode) {
+    case 2:
+        return count - d % count;
+    case 3:
+        return count - 2 * d % count;
+    default:
+        return count - d;
+    }
+}
+
+static bool output(const Channel *c, int64_t now)
+{
+    uint64_t d = elapsed(c, now), count = MAX(c->count, 1);
+
+    switch (c->mode) {
+    case 0:
+        return d >= count;
+    case 1:
+        return d < count;
+    case 2:
+        return d && d % count == 0;
+    case 3:
+        return d % count < (count + 1) / 2;
+    default:
+        return d == count;
+    }
+}
+
+/* When the output changes next; -1: never. */
+static int64_t next_change(const Channel *c, int64_t now)
+{
+    uint64_t d = elapsed(c, now), count = MAX(c->count, 1), round = d / count * count, tick;
+
+    switch (c->mode) {
+    case 0:
+    case 1:
+        if (d >= count) {
+            return -1;
+        }
+        tick = count;
+        break;
+    case 2:
+        tick = d && d == round ? d + 1 : round + count;
+        break;
+    case 3:
+        tick = d - round < (count + 1) / 2 ? round + (count + 1) / 2 : round + count;
+        break;
+    default:
+        if (d > count) {
+            return -1;
+        }
+        tick = d == count ? count + 1 : count;
+        break;
+    }
+    return MAX(time_of_tick(c, tick), now + 1);
+}
+
+static void update(PITState *s, int64_t now)
+{
+    Channel *c = &s->channels[0];
+
+    c->next_transition_time = next_change(c, now);
+    if (c->irq_disabled) {
+        timer_del(s->timer);
+        return;
+    }
+    qemu_set_irq(s->irq, output(c, now));
+    if (c->next_transition_time == -1) {
+        timer_del(s->timer);
+    } else {
+        timer_mod(s->timer, c->next_transition_time);
+    }
+}
+
+static void pit_timer(void *opaque)
+{
+    PITState *s = opaque;
+
+    update(s, s->channels[0].next_transition_time);
+}
+
+static void load_count(PITState *s, Channel *c, uint16_t value)
+{
+    c->count = value ? value : 0x10000;
+    c->count_load_time = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+    if (c == &s->channels[0]) {
+        update(s, c->count_load_time);
+    }
+}
+
+static void latch_count(Channel *c)
+{
+    if (!c->count_latched) {
+        c->latched_count = counter(c, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
+        c->count_latched = c->rw_mode;
+    }
+}
+
+static void latch_status(Channel *c)
+{
+    if (!c->status_latched) {
+        c->status = output(c, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL)) << 7 | c->rw_mode << 4 |
+                    c->mode << 1 | c->bcd;
+        c->status_latched = 1;
+    }
+}
+
+static void write_control(PITState *s, uint8_t value)
+{
+    unsigned which = value >> 6, access = value >> 4 & 3;
+    Channel *c;
+
+    if (which == 3) {           /* read back: some of these channels */
+        for (int i = 0; i < 3; i++) {
+            if (value & 2 << i) {
+                if (!(value & 0x20)) {
+                    latch_count(&s->channels[i]);
+                }
+                if (!(value & 0x10)) {
+                    latch_status(&s->channels[i]);
+                }
+            }
+        }
+        return;
+    }
+    c = &s->channels[which];
+    if (!access) {
+        latch_count(c);
+        return;
+    }
+    c->rw_mode = c->read_state = c->write_state = access;
+    c->mode = (value >> 1 & 7) > 5 ? value >> 1 & 3 : value >> 1 & 7;
+    c->bcd = value & 1;
+    c->count_latched = 0;
+    if (which == 0) {
+        update(s, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
+    }
+}
+
+static void pit_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
+{
+    PITState *s = opaque;
+    Channel *c;
+
+    if (addr == 3) {
+        write_control(s, value);
+        return;
+    }
+    c = &s->channels[addr];
+    switch (c->write_state) {
+    case RW_STATE_LSB:
+        load_count(s, c, value & 0xff);
+        break;
+    case RW_STATE_MSB:
+        load_count(s, c, (value & 0xff) << 8);
+        break;
+    case RW_STATE_WORD0:
+        c->write_latch = value;
+        c->write_state = RW_STATE_WORD1;
+        break;
+    case RW_STATE_WORD1:
+        c->write_state = RW_STATE_WORD0;
+        load_count(s, c, c->write_latch | (value & 0xff) << 8);
+        break;
+    }
+}
+
+static uint8_t read_latched(Channel *c)
+{
+    switch (c->count_latched) {
+    case RW_STATE_MSB:
+    case RW_STATE_WORD1:
+        c->count_latched = 0;
+        return c->latched_count >> 8;
+    case RW_STATE_WORD0:
+        c->count_latched = RW_STATE_WORD1;
+        return c->latched_count;
+    default:
+        c->count_latched = 0;
+        return c->latched_count;
+    }
+}
+
+static uint64_t pit_read(void *opaque, hwaddr addr, unsigned size)
+{
+    PITState *s = opaque;
+    Channel *c;
+    uint16_t count;
+
+    if (addr == 3) {
+        return 0;
+    }
+    c = &s->channels[addr];
+    if (c->status_latched) {
+        c->status_latched = 0;
+        return c->status;
+    }
+    if (c->count_latched) {
+        return read_latched(c);
+    }
+    count = counter(c, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
+    switch (c->read_state) {
+    case RW_STATE_MSB:
+        return count >> 8;
+    case RW_STATE_WORD0:
+        c->read_state = RW_STATE_WORD1;
+        return count & 0xff;
+    case RW_STATE_WORD1:
+        c->read_state = RW_STATE_WORD0;
+        return count >> 8;
+    default:
+        return count & 0xff;
+    }
+}
+
+static const MemoryRegionOps pit_ops = {
+    .read = pit_read, .write = pit_write, .impl = { .min_access_size = 1, .max_access_size = 1 },
+};
+
+static int pit_post_load(void *opaque, int version_id)
+{
+    PITState *s = opaque;
+    Channel *c = &s->channels[0];
+
+    if (c->next_transition_time == -1 || c->irq_disabled) {
+        timer_del(s->timer);
+    } else {
+        timer_mod(s->timer, c->next_transition_time);
+    }
+    return 0;
+}
+
+static const VMStateDescription vmstate_channel = {
+    .name = "pit channel",
+    .version_id = 2,
+    .minimum_version_id = 2,
+    .fields = (const VMStateField[]) {
+        VMSTATE_INT32(count, Channel),
+        VMSTATE_UINT16(latched_count, Channel),
+        VMSTATE_UINT8(count_latched, Channel),
+        VMSTATE_UINT8(status_latched, Channel),
+        VMSTATE_UINT8(status, Channel),
+        VMSTATE_UINT8(read_state, Channel),
+        VMSTATE_UINT8(write_state, Channel),
+        VMSTATE_UINT8(write_latch, Channel),
+        VMSTATE_UINT8(rw_mode, Channel),
+        VMSTATE_UINT8(mode, Channel),
+        VMSTATE_UINT8(bcd, Channel),
+        VMSTATE_UINT8(gate, Channel),
+        VMSTATE_INT64(count_load_time, Channel),
+        VMSTATE_INT64(next_transition_time, Channel),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+static const VMStateDescription vmstate_pit = {
+    .name = "i8254",
+    .version_id = 3,
+    .minimum_version_id = 2,
+    .post_load = pit_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32_V(channels[0].irq_disabled, PITState, 3),
+        VMSTATE_STRUCT_ARRAY(channels, PITState, 3, 2, vmstate_channel, Channel),
+        VMSTATE_INT64(channels[0].next_transition_time, PITState),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+static void pit_reset(DeviceState *dev)
+{
+    PITState *s = I8254(dev);
+    int64_t now = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
+
+    memset(s->channels, 0, sizeof(s->channels));
+    for (int i = 0; i < 3; i++) {
+        s->channels[i].mode = 3;
+        s->channels[i].gate = i != 2;
+        s->channels[i].count = 0x10000;
+        s->channels[i].count_load_time = now;
+    }
+    update(s, now);
+}
+
+static void pit_realize(DeviceState *dev, Error **errp)
+{
+    PITState *s = I8254(dev);
+
+    memory_region_init_io(&s->ports, OBJECT(s), &pit_ops, s, "pit", 4);
+    memory_region_add_subregion(get_system_io(), 0x40, &s->ports);
+    s->timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, pit_timer, s);
+}
+
+static void pit_class_init(ObjectClass *oc, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(oc);
+
+    dc->realize = pit_realize;
+    device_class_set_legacy_reset(dc, pit_reset);
+    dc->vmsd = &vmstate_pit;
+    dc->user_creatable = false;
+}
+
+DeviceState *i8254_create(qemu_irq irq)
+{
+    DeviceState *dev = qdev_new(TYPE_I8254);
+
+    I8254(dev)->irq = irq;
+    sysbus_realize_and_unref(SYS_BUS_DEVICE(dev), &error_abort);
+    return dev;
+}
+
+static const TypeInfo pit_types[] = {
+    {
+        .name = TYPE_I8254,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(PITState),
+        .class_init = pit_class_init,
+    },
+};
+DEFINE_TYPES(pit_types)

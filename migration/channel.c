@@ -1,0 +1,207 @@
+/*
+ * Channels, between the transports (socket.c, fd.c, exec.c, file.c) and the state machines
+ * (migration.c): which transport an address means, which connection attempt is still wanted, and
+ * what is being listened on. One migration in each direction at a time, hence the statics; all
+ * of them belong to the main thread.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qapi/qapi-visit-sockets.h"
+#include "channel.h"
+#include "migration.h"
+#include "options.h"
+
+/* --- outgoing --- */
+
+static unsigned attempt_counter; /* the number of the latest attempt */
+static bool attempt_pending;
+
+unsigned migration_channel_connect_begin(void)
+{
+    attempt_pending = true;
+    return ++attempt_counter;
+}
+
+bool migration_channel_connect_end(unsigned attempt)
+{
+    if (!attempt_pending || attempt != attempt_counter) {
+        return false;
+    }
+    attempt_pending = false;
+    return true;
+}
+
+void migration_channel_cancel_connect(void)
+{
+    attempt_pending = false;
+}
+
+bool migration_channel_connecting(void)
+{
+    return attempt_pending;
+}
+
+void migration_channel_connect(MigrationState *s, QIOChannel *ioc, const char *hostname,
+                               Error *error)
+{
+    g_free(s->hostname);
+    s->hostname = g_strdup(hostname);
+    if (!error) {
+        object_ref(OBJECT(ioc));
+        s->to_dst_file = qemu_file_new_output(ioc);
+    }
+    migration_connect(s, error);
+}
+
+void migration_channel_start_outgoing(MigrationState *s, MigrationAddress *addr, Error **errp)
+{
+    switch (addr->transport) {
+    case MIGRATION_ADDRESS_TYPE_SOCKET:
+        if (addr->u.socket.type == SOCKET_ADDRESS_TYPE_FD) {
+            fd_start_outgoing_migration(s, addr->u.socket.u.fd.str, errp);
+        } else {
+            socket_start_outgoing_migration(s, &addr->u.socket, errp);
+        }
+        break;
+    case MIGRATION_ADDRESS_TYPE_EXEC:
+        exec_start_outgoing_migration(s, addr->u.exec.args, errp);
+        break;
+    case MIGRATION_ADDRESS_TYPE_FILE:
+        file_start_outgoing_migration(s, &addr->u.file, errp);
+        break;
+    default:
+        error_setg(errp, "Migration transport %s is not built into this program",
+                   MigrationAddressType_str(addr->transport));
+    }
+}
+
+/* --- incoming --- */
+
+static void *listener_data;
+static GDestroyNotify listener_stop;
+static SocketAddressList *listener_addresses;
+
+void migration_channel_stop_listening(void)
+{
+    GDestroyNotify stop = listener_stop;
+
+    if (stop) {
+        listener_stop = NULL;
+        stop(listener_data);
+    }
+}
+
+void migration_channel_set_listener(void *data, GDestroyNotify stop)
+{
+    migration_channel_stop_listening();
+    qapi_free_SocketAddressList(listener_addresses);
+    listener_addresses = NULL;
+    listener_data = data;
+    listener_stop = stop;
+}
+
+void migration_channel_add_socket_address(SocketAddress *addr)
+{
+    SocketAddressList **tail = &listener_addresses;
+
+    while (*tail) {
+        tail = &(*tail)->next;
+    }
+    QAPI_LIST_APPEND(tail, addr);
+}
+
+SocketAddressList *migration_channel_socket_addresses(void)
+{
+    return listener_addresses;
+}
+
+void migration_channel_process_incoming(QIOChannel *ioc)
+{
+    Error *err = NULL;
+
+    migration_ioc_process_incoming(ioc, &err);
+    if (err) {
+        error_prepend(&err, "Incoming migration channel refused: ");
+        error_report_err(err);
+    }
+}
+
+void migration_channel_start_incoming(MigrationAddress *addr, Error **errp)
+{
+    switch (addr->transport) {
+    case MIGRATION_ADDRESS_TYPE_SOCKET:
+        if (addr->u.socket.type == SOCKET_ADDRESS_TYPE_FD) {
+            fd_start_incoming_migration(addr->u.socket.u.fd.str, errp);
+        } else {
+            socket_start_incoming_migration(&addr->u.socket, errp);
+        }
+        break;
+    case MIGRATION_ADDRESS_TYPE_EXEC:
+        exec_start_incoming_migration(addr->u.exec.args, errp);
+        break;
+    case MIGRATION_ADDRESS_TYPE_FILE:
+        file_start_incoming_migration(&addr->u.file, errp);
+        break;
+    default:
+        error_setg(errp, "Migration transport %s is not built into this program",
+                   MigrationAddressType_str(addr->transport));
+    }
+}
+
+int migration_channel_read_peek(QIOChannel *ioc, const char *buf, const size_t buflen,
+                                Error **errp)
+{
+    struct iovec iov = { .iov_base = (char *)buf, .iov_len = buflen };
+
+    for (;;) {
+        ssize_t len = qio_channel_readv_full(ioc, &iov, 1, NULL, NULL,
+                                             QIO_CHANNEL_READ_FLAG_MSG_PEEK, errp);
+
+        if (len == (ssize_t)buflen) {
+            return 0;
+        }
+        if (len == 0) {
+            error_setg(errp, "Peer closed the channel before it said what it is for");
+        }
+        if (len == 0 || len == -1) {
+            return -1;
+        }
+        if (len == QIO_CHANNEL_ERR_BLOCK) {
+            qio_channel_wait(ioc, G_IO_IN);
+        } else {
+            /* Some bytes are there, so polling would return at once; the rest is on its way. */
+            g_usleep(1000);
+        }
+    }
+}
+
+/* --- what works over what --- */
+
+static bool transport_has_many_channels(MigrationAddress *addr)
+{
+    switch (addr->transport) {
+    case MIGRATION_ADDRESS_TYPE_SOCKET:
+        return addr->u.socket.type != SOCKET_ADDRESS_TYPE_FD;
+    case MIGRATION_ADDRESS_TYPE_FILE:
+        return migrate_mapped_ram();
+    default:
+        return false;
+    }
+}
+
+bool migration_channels_and_transport_compatible(MigrationAddress *addr, Error **errp)
+{
+    if (migrate_mapped_ram() && addr->transport != MIGRATION_ADDRESS_TYPE_FILE) {
+        error_setg(errp, "Migration requires seekable transport (e.g. file)");
+        return false;
+    }
+    if ((migrate_multifd() || migrate_postcopy_preempt()) &&
+        !transport_has_many_channels(addr)) {
+        error_setg(errp, "Migration requires multi-channel URIs (e.g. tcp)");
+        return false;
+    }
+    return true;
+}

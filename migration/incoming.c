@@ -1,0 +1,241 @@
+/*
+ * The incoming side: from the first channel to a guest that runs.
+ *
+ * The stream is loaded by a thread of its own, which takes the BQL only around a device's load, so
+ * that monitors and qtest answer meanwhile.  What follows the load (starting the guest, or
+ * ending the program) happens in a bottom half on the main thread.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "channel.h"
+#include "migration.h"
+#include "migration/global_state.h"
+#include "options.h"
+#include "qapi/clone-visitor.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-migration.h"
+#include "qapi/qapi-visit-sockets.h"
+#include "qemu/atomic.h"
+#include "qemu/error-report.h"
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "qemu/timer.h"
+#include "savevm.h"
+#include "system/cpus.h"
+#include "system/runstate.h"
+
+static MigrationIncomingState current_incoming;
+
+MigrationIncomingState *migration_incoming_get_current(void)
+{
+    return &current_incoming;
+}
+
+void migration_incoming_init(void)
+{
+    MigrationIncomingState *mis = &current_incoming;
+
+    memset(mis, 0, sizeof(*mis));
+    mis->state = MIGRATION_STATUS_NONE;
+    mis->exit_on_error = true;
+    qemu_mutex_init(&mis->rp_mutex);
+    qemu_mutex_init(&mis->error_mutex);
+    qemu_mutex_init(&mis->file_lock);
+}
+
+bool migration_incoming_in_use(void)
+{
+    return current_incoming.main_seen && current_incoming.state != MIGRATION_STATUS_COMPLETED &&
+           current_incoming.state != MIGRATION_STATUS_FAILED;
+}
+
+bool migration_in_incoming(void)
+{
+    return current_incoming.started && current_incoming.state != MIGRATION_STATUS_COMPLETED;
+}
+
+bool migration_has_all_channels(void)
+{
+    return current_incoming.main_seen;
+}
+
+/* Give back what the load used.  The thread has ended or is about to.  BQL. */
+static void incoming_destroy(MigrationIncomingState *mis)
+{
+    QEMUFile *f;
+
+    if (mis->thread_created) {
+        qemu_thread_join(&mis->thread);
+        mis->thread_created = false;
+    }
+    qemu_loadvm_state_cleanup();
+    WITH_QEMU_LOCK_GUARD(&mis->rp_mutex) {
+        if (mis->to_src_file) {
+            qemu_fclose(mis->to_src_file);
+            mis->to_src_file = NULL;
+        }
+    }
+    WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
+        f = mis->from_src_file;
+        mis->from_src_file = NULL;
+    }
+    if (f) {
+        qemu_fclose(f);
+    }
+    migration_channel_stop_listening();
+}
+
+static void incoming_start_guest(void)
+{
+    if (!global_state_received() || runstate_is_live(global_state_get_runstate())) {
+        if (autostart) {
+            vm_start();
+        } else {
+            runstate_set(RUN_STATE_PAUSED);
+        }
+    } else {
+        runstate_set(global_state_get_runstate());
+    }
+}
+
+static void incoming_done_bh(void *opaque)
+{
+    MigrationIncomingState *mis = opaque;
+
+    mis->total_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - mis->start_time;
+    if (mis->load_result == 0) {
+        incoming_start_guest();
+        migrate_send_rp_shut(mis, 0);
+        migrate_set_state(&mis->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_COMPLETED);
+        incoming_destroy(mis);
+        return;
+    }
+    migrate_send_rp_shut(mis, 1);
+    migrate_set_state(&mis->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_FAILED);
+    incoming_destroy(mis);
+    WITH_QEMU_LOCK_GUARD(&mis->error_mutex) {
+        error_report("load of migration failed: %s", error_get_pretty(mis->error));
+    }
+    if (mis->exit_on_error) {
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void *load_thread(void *opaque)
+{
+    MigrationIncomingState *mis = opaque;
+    Error *err = NULL;
+
+    mis->load_result = qemu_loadvm_state(mis->from_src_file, &err);
+    if (mis->load_result < 0) {
+        WITH_QEMU_LOCK_GUARD(&mis->error_mutex) {
+            if (!mis->error) {
+                mis->error = err;
+                err = NULL;
+            }
+        }
+        error_free(err);
+    }
+    qemu_bh_schedule_oneshot(incoming_done_bh, mis);
+    return NULL;
+}
+
+void migration_ioc_process_incoming(QIOChannel *ioc, Error **errp)
+{
+    MigrationIncomingState *mis = &current_incoming;
+
+    if (mis->main_seen) {
+        error_setg(errp, "an incoming migration has its channel already; this one is closed");
+        return;
+    }
+    mis->main_seen = true;
+    object_ref(OBJECT(ioc));
+    qio_channel_set_name(ioc, "migration-main-incoming");
+    WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
+        mis->from_src_file = qemu_file_new_input(ioc);
+    }
+    mis->start_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    migrate_set_state(&mis->state, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_ACTIVE);
+    qemu_thread_create(&mis->thread, "mig/dst/main", load_thread, mis, QEMU_THREAD_JOINABLE);
+    mis->thread_created = true;
+}
+
+void qemu_start_incoming_migration(const char *uri, bool has_channels,
+                                   MigrationChannelList *channels, Error **errp)
+{
+    MigrationIncomingState *mis = &current_incoming;
+    g_autoptr(MigrationChannel) channel = NULL;
+    Error *err = NULL;
+
+    if (!migrate_channels_parse(uri, has_channels, channels, &channel, NULL, errp) ||
+        !migration_channels_and_transport_compatible(channel->addr, errp) ||
+        !migrate_options_check(errp)) {
+        return;
+    }
+    migrate_set_state(&mis->state, MIGRATION_STATUS_NONE, MIGRATION_STATUS_SETUP);
+    mis->started = true;
+    migration_channel_start_incoming(channel->addr, &err);
+    if (err) {
+        /* Nothing has come: another address may be tried. */
+        mis->started = false;
+        migrate_set_state(&mis->state, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_FAILED);
+        migrate_set_state(&mis->state, MIGRATION_STATUS_FAILED, MIGRATION_STATUS_NONE);
+        error_propagate(errp, err);
+    }
+}
+
+void qmp_migrate_incoming(const char *uri, bool has_channels, MigrationChannelList *channels,
+                          bool has_exit_on_error, bool exit_on_error, Error **errp)
+{
+    MigrationIncomingState *mis = &current_incoming;
+
+    if (!runstate_check(RUN_STATE_INMIGRATE)) {
+        error_setg(errp, "'-incoming' was not specified on the command line");
+        return;
+    }
+    if (mis->started) {
+        error_setg(errp, "The incoming migration has already been started");
+        return;
+    }
+    mis->exit_on_error = has_exit_on_error ? exit_on_error : true;
+    qemu_start_incoming_migration(uri, has_channels, channels, errp);
+}
+
+void migration_incoming_fill_info(MigrationInfo *info)
+{
+    MigrationIncomingState *mis = &current_incoming;
+    int state = qatomic_read(&mis->state);
+
+    if (state == MIGRATION_STATUS_NONE) {
+        return;
+    }
+    info->has_status = true;
+    info->status = state;
+    if (state == MIGRATION_STATUS_COMPLETED) {
+        info->has_total_time = true;
+        info->total_time = mis->total_time;
+    }
+    if (migration_channel_socket_addresses()) {
+        info->has_socket_address = true;
+        info->socket_address = QAPI_CLONE(SocketAddressList, migration_channel_socket_addresses());
+    }
+    QEMU_LOCK_GUARD(&mis->error_mutex);
+    if (mis->error && !info->error_desc) {
+        info->error_desc = g_strdup(error_get_pretty(mis->error));
+    }
+}
+
+void migration_incoming_shutdown(void)
+{
+    MigrationIncomingState *mis = &current_incoming;
+
+    migration_channel_stop_listening();
+    if (mis->thread_created) {
+        qemu_file_shutdown(mis->from_src_file);
+        bql_unlock(); /* the thread may be about to take it */
+        qemu_thread_join(&mis->thread);
+        bql_lock();
+        mis->thread_created = false;
+    }
+}

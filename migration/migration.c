@@ -1,0 +1,547 @@
+/*
+ * Outgoing migration as others see it: the object, its commands (migrate, migrate_cancel,
+ * query-migrate, …), blockers, notifiers, and the way from a command to the migration thread
+ * (precopy.c) and back.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "channel.h"
+#include "migration-stats.h"
+#include "migration.h"
+#include "migration/blocker.h"
+#include "migration/global_state.h"
+#include "options.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-migration.h"
+#include "qapi/qapi-visit-migration.h"
+#include "qemu/atomic.h"
+#include "qemu/error-report.h"
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "qemu/timer.h"
+#include "ram.h"
+#include "savevm.h"
+#include "socket.h"
+#include "system/globals.h"
+#include "system/runstate.h"
+
+static MigrationState *current_migration;
+static NotifierWithReturnList notifiers = NOTIFIER_WITH_RETURN_LIST_INITIALIZER(notifiers);
+static GSList *blockers; /* of Error *; BQL */
+
+MigrationState *migrate_get_current(void)
+{
+    assert(current_migration);
+    return current_migration;
+}
+
+static void migration_instance_init(Object *obj)
+{
+    MigrationState *s = MIGRATION(obj);
+
+    s->state = MIGRATION_STATUS_NONE;
+    s->store_global_state = true;
+    s->send_configuration = true;
+    s->send_section_footer = true;
+    /*
+     * No reader needs the mark, and QEMU before 10.0 refuses it: without a machine version that says
+     * what the other side is, it is left out.  -global migration.send-switchover-start=on sends it.
+     */
+    s->send_switchover_start = false;
+    s->send_vmdesc = true;
+    s->clear_bitmap_shift = 18;
+    s->vm_old_state = -1;
+    s->rp_state.shut_value = -1;
+    migrate_params_init(&s->parameters);
+    qemu_mutex_init(&s->error_mutex);
+    qemu_mutex_init(&s->qemu_file_lock);
+    qemu_sem_init(&s->rate_limit_sem, 0);
+    qemu_sem_init(&s->pause_sem, 0);
+}
+
+static void migration_instance_finalize(Object *obj)
+{
+    MigrationState *s = MIGRATION(obj);
+
+    qemu_mutex_destroy(&s->error_mutex);
+    qemu_mutex_destroy(&s->qemu_file_lock);
+    qemu_sem_destroy(&s->rate_limit_sem);
+    qemu_sem_destroy(&s->pause_sem);
+    error_free(s->error);
+    g_free(s->hostname);
+    g_free(s->parameters.tls_creds);
+    g_free(s->parameters.tls_hostname);
+    g_free(s->parameters.tls_authz);
+}
+
+static void migration_class_init(ObjectClass *klass, void *data)
+{
+    migration_options_class_init(klass);
+}
+
+static const TypeInfo migration_type = {
+    .name = TYPE_MIGRATION,
+    .parent = TYPE_OBJECT,
+    .instance_size = sizeof(MigrationState),
+    .instance_init = migration_instance_init,
+    .instance_finalize = migration_instance_finalize,
+    .class_init = migration_class_init,
+};
+
+static void register_migration_types(void)
+{
+    type_register_static(&migration_type);
+}
+type_init(register_migration_types)
+
+void migration_object_init(void)
+{
+    assert(!current_migration);
+    current_migration = MIGRATION(object_new(TYPE_MIGRATION));
+    object_apply_compat_props(OBJECT(current_migration));
+    object_apply_globals(OBJECT(current_migration), &error_fatal);
+    migrate_options_check(&error_fatal);
+    migration_incoming_init();
+    register_global_state();
+    ram_mig_init();
+}
+
+void migration_shutdown(void)
+{
+    MigrationState *s = current_migration;
+
+    if (!s) {
+        return;
+    }
+    migration_cancel();
+    WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
+        /* Past the point of no return too: nobody must wait for a peer when the program ends. */
+        if (s->to_dst_file) {
+            qemu_file_shutdown(s->to_dst_file);
+        }
+    }
+    if (s->thread_created) {
+        bql_unlock();
+        qemu_thread_join(&s->thread);
+        bql_lock();
+        s->thread_created = false;
+    }
+    migration_incoming_shutdown();
+}
+
+/* States */
+
+bool migration_is_active_state(int state)
+{
+    switch (state) {
+    case MIGRATION_STATUS_SETUP:
+    case MIGRATION_STATUS_WAIT_UNPLUG:
+    case MIGRATION_STATUS_ACTIVE:
+    case MIGRATION_STATUS_PRE_SWITCHOVER:
+    case MIGRATION_STATUS_DEVICE:
+    case MIGRATION_STATUS_CANCELLING:
+    case MIGRATION_STATUS_POSTCOPY_ACTIVE:
+    case MIGRATION_STATUS_POSTCOPY_PAUSED:
+    case MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP:
+    case MIGRATION_STATUS_POSTCOPY_RECOVER:
+    case MIGRATION_STATUS_COLO:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool migration_is_running(void)
+{
+    /* The thread outlives the last status by a moment: cleaning up belongs to the run. */
+    return current_migration && (migration_is_active_state(qatomic_read(&current_migration->state)) ||
+                                 current_migration->thread_created);
+}
+
+bool migration_is_idle(void)
+{
+    return !migration_is_running();
+}
+
+bool migration_in_setup(MigrationState *s)
+{
+    return qatomic_read(&s->state) == MIGRATION_STATUS_SETUP;
+}
+
+bool migration_has_finished(MigrationState *s)
+{
+    return qatomic_read(&s->state) == MIGRATION_STATUS_COMPLETED;
+}
+
+bool migration_has_failed(MigrationState *s)
+{
+    int state = qatomic_read(&s->state);
+
+    return state == MIGRATION_STATUS_CANCELLED || state == MIGRATION_STATUS_FAILED;
+}
+
+void migrate_set_error(MigrationState *s, const Error *error)
+{
+    QEMU_LOCK_GUARD(&s->error_mutex);
+
+    if (!s->error) {
+        s->error = error_copy(error);
+    }
+}
+
+bool migrate_has_error(MigrationState *s)
+{
+    QEMU_LOCK_GUARD(&s->error_mutex);
+
+    return s->error != NULL;
+}
+
+/* Notifiers and blockers */
+
+void migration_add_notifier(NotifierWithReturn *notify, MigrationNotifyFunc func)
+{
+    notify->notify = (NotifierWithReturnFunc)func;
+    notifier_with_return_list_add(&notifiers, notify);
+}
+
+void migration_remove_notifier(NotifierWithReturn *notify)
+{
+    if (notify->notify) {
+        notifier_with_return_remove(notify);
+        notify->notify = NULL;
+    }
+}
+
+int migration_call_notifiers(MigrationState *s, MigrationEventType type, Error **errp)
+{
+    MigrationEvent e = {.type = type};
+
+    return notifier_with_return_list_notify(&notifiers, &e, errp);
+}
+
+static int add_blocker(Error **reasonp, Error **errp, bool respect_only_migratable)
+{
+    int ret = 0;
+
+    if (respect_only_migratable && only_migratable) {
+        error_setg(errp, "disallowing migration blocker (--only-migratable) for: %s",
+                   error_get_pretty(*reasonp));
+        ret = -EACCES;
+    } else if (migration_is_running() || (current_migration && migration_incoming_in_use())) {
+        error_setg(errp, "disallowing migration blocker (migration in progress) for: %s",
+                   error_get_pretty(*reasonp));
+        ret = -EBUSY;
+    }
+    if (ret) {
+        g_clear_pointer(reasonp, error_free);
+        return ret;
+    }
+    blockers = g_slist_prepend(blockers, *reasonp);
+    return 0;
+}
+
+int migrate_add_blocker(Error **reasonp, Error **errp)
+{
+    return add_blocker(reasonp, errp, true);
+}
+
+int migrate_add_blocker_internal(Error **reasonp, Error **errp)
+{
+    return add_blocker(reasonp, errp, false);
+}
+
+void migrate_del_blocker(Error **reasonp)
+{
+    if (*reasonp) {
+        blockers = g_slist_remove(blockers, *reasonp);
+        g_clear_pointer(reasonp, error_free);
+    }
+}
+
+/* Starting */
+
+static bool migrate_prepare(MigrationState *s, bool resume, Error **errp)
+{
+    if (resume) {
+        error_setg(errp, "Cannot resume if there is no paused migration");
+        return false;
+    }
+    if (migration_is_running()) {
+        error_setg(errp, "There's a migration process in progress");
+        return false;
+    }
+    if (runstate_check(RUN_STATE_INMIGRATE)) {
+        error_setg(errp, "Guest is waiting for an incoming migration");
+        return false;
+    }
+    if (runstate_check(RUN_STATE_POSTMIGRATE)) {
+        error_setg(errp, "Can't migrate the vm that was paused due to previous migration");
+        return false;
+    }
+    if (qemu_savevm_state_blocked(errp)) {
+        return false;
+    }
+    if (blockers) {
+        error_propagate(errp, error_copy(blockers->data));
+        return false;
+    }
+    return migrate_options_check(errp);
+}
+
+/* A new run: nothing of the last one shows any more. */
+static void migrate_init(MigrationState *s)
+{
+    migration_stats_reset();
+    WITH_QEMU_LOCK_GUARD(&s->error_mutex) {
+        g_clear_pointer(&s->error, error_free);
+    }
+    s->committed = false;
+    s->vm_old_state = -1;
+    s->setup_time = s->total_time = s->downtime = 0;
+    s->downtime_start = 0;
+    s->expected_downtime = migrate_downtime_limit();
+    s->mbps = 0;
+    s->pages_per_second = 0;
+    s->pending_bytes = 0;
+    s->start_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    while (qemu_sem_timedwait(&s->rate_limit_sem, 0) == 0) {
+        /* posts that nobody waited for */
+    }
+    migrate_set_state(&s->state, qatomic_read(&s->state), MIGRATION_STATUS_SETUP);
+}
+
+/* It failed before there was a thread. */
+static void migration_fail_early(MigrationState *s, const Error *err)
+{
+    migrate_set_error(s, err);
+    if (!migrate_set_state(&s->state, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_FAILED)) {
+        migrate_set_state(&s->state, MIGRATION_STATUS_CANCELLING, MIGRATION_STATUS_CANCELLED);
+    }
+    s->total_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - s->start_time;
+    migration_cleanup(s);
+}
+
+void migration_connect(MigrationState *s, Error *error_in)
+{
+    Error *err = error_in;
+
+    if (!err && qatomic_read(&s->state) == MIGRATION_STATUS_CANCELLING) {
+        error_setg(&err, "cancelled");
+    }
+    if (!err) {
+        qemu_savevm_state_prepare(&err);
+    }
+    if (!err) {
+        migration_call_notifiers(s, MIG_EVENT_PRECOPY_SETUP, &err);
+    }
+    if (err) {
+        migration_fail_early(s, err);
+        error_free(err);
+        return;
+    }
+    if (migrate_return_path()) {
+        open_return_path_on_source(s);
+    }
+    s->thread_created = true;
+    qemu_thread_create(&s->thread, "mig/src/main", migration_thread, s, QEMU_THREAD_JOINABLE);
+}
+
+void qmp_migrate(const char *uri, bool has_channels, MigrationChannelList *channels,
+                 bool has_detach, bool detach, bool has_resume, bool resume, Error **errp)
+{
+    MigrationState *s = migrate_get_current();
+    g_autoptr(MigrationChannel) channel = NULL;
+    Error *err = NULL;
+
+    if (!migrate_channels_parse(uri, has_channels, channels, &channel, NULL, errp) ||
+        !migration_channels_and_transport_compatible(channel->addr, errp) ||
+        !migrate_prepare(s, has_resume && resume, errp)) {
+        return;
+    }
+    migrate_init(s);
+    migration_channel_start_outgoing(s, channel->addr, &err);
+    if (err) {
+        migration_fail_early(s, err);
+        error_propagate(errp, err);
+    }
+}
+
+/* Ending */
+
+/* The thread has done its last; or there was none.  Main thread, BQL. */
+void migration_cleanup(MigrationState *s)
+{
+    QEMUFile *f;
+
+    if (s->thread_created) {
+        qemu_thread_join(&s->thread);
+        s->thread_created = false;
+    }
+    qemu_savevm_state_cleanup();
+    WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
+        f = s->to_dst_file;
+        s->to_dst_file = NULL;
+    }
+    if (f) {
+        qemu_fclose(f);
+    }
+    socket_cleanup_outgoing_migration();
+    migrate_set_state(&s->state, MIGRATION_STATUS_CANCELLING, MIGRATION_STATUS_CANCELLED);
+    migration_call_notifiers(s, migration_has_failed(s) ? MIG_EVENT_PRECOPY_FAILED
+                                                        : MIG_EVENT_PRECOPY_DONE, NULL);
+}
+
+void migration_cancel(void)
+{
+    MigrationState *s = migrate_get_current();
+    int state;
+
+    QEMU_LOCK_GUARD(&s->qemu_file_lock);
+    if (s->committed) {
+        return; /* the destination has the guest: there is nothing left to cancel */
+    }
+    do {
+        state = qatomic_read(&s->state);
+        if (!migration_is_active_state(state) || state == MIGRATION_STATUS_CANCELLING) {
+            return;
+        }
+    } while (!migrate_set_state(&s->state, state, MIGRATION_STATUS_CANCELLING));
+
+    /* Wake the thread, wherever it waits. */
+    qemu_sem_post(&s->pause_sem);
+    qemu_sem_post(&s->rate_limit_sem);
+    if (s->to_dst_file) {
+        qemu_file_shutdown(s->to_dst_file);
+    } else {
+        migration_channel_cancel_connect();
+        migrate_set_state(&s->state, MIGRATION_STATUS_CANCELLING, MIGRATION_STATUS_CANCELLED);
+    }
+}
+
+void qmp_migrate_cancel(Error **errp)
+{
+    migration_cancel();
+}
+
+void qmp_migrate_continue(MigrationStatus state, Error **errp)
+{
+    MigrationState *s = migrate_get_current();
+    int now = qatomic_read(&s->state);
+
+    if (now != (int)state || state != MIGRATION_STATUS_PRE_SWITCHOVER) {
+        error_setg(errp, "Migration not in expected state: %s", MigrationStatus_str(now));
+        return;
+    }
+    qemu_sem_post(&s->pause_sem);
+}
+
+void qmp_migrate_start_postcopy(Error **errp)
+{
+    error_setg(errp, "Postcopy is not built in: enable it with the postcopy-ram capability first "
+               "where it is");
+}
+
+void qmp_migrate_pause(Error **errp)
+{
+    error_setg(errp, "migrate-pause is currently only supported during postcopy-active or "
+               "postcopy-recover state");
+}
+
+void qmp_migrate_recover(const char *uri, Error **errp)
+{
+    error_setg(errp, "Migrate recover can only be run when postcopy is paused.");
+}
+
+MigrationThreadInfoList *qmp_query_migrationthreads(Error **errp)
+{
+    return NULL; /* lists multifd's threads, of which there are none */
+}
+
+/* query-migrate */
+
+static void fill_ram_info(MigrationInfo *info, MigrationState *s, int state)
+{
+    size_t page = qemu_target_page_size();
+    MigrationStats *ram = g_new0(MigrationStats, 1);
+
+    ram->transferred = stat64_get(&mig_stats.ram_transferred);
+    ram->total = ram_bytes_total_migratable();
+    ram->duplicate = stat64_get(&mig_stats.zero_pages);
+    ram->normal = stat64_get(&mig_stats.normal_pages);
+    ram->normal_bytes = ram->normal * page;
+    ram->mbps = s->mbps;
+    ram->dirty_sync_count = stat64_get(&mig_stats.dirty_sync_count);
+    ram->dirty_sync_missed_zero_copy = stat64_get(&mig_stats.dirty_sync_missed_zero_copy);
+    ram->postcopy_requests = stat64_get(&mig_stats.postcopy_requests);
+    ram->page_size = page;
+    ram->multifd_bytes = stat64_get(&mig_stats.multifd_bytes);
+    ram->pages_per_second = s->pages_per_second;
+    ram->precopy_bytes = stat64_get(&mig_stats.precopy_bytes);
+    ram->downtime_bytes = stat64_get(&mig_stats.downtime_bytes);
+    ram->postcopy_bytes = stat64_get(&mig_stats.postcopy_bytes);
+    if (state != MIGRATION_STATUS_COMPLETED) {
+        ram->remaining = ram_bytes_remaining();
+        ram->dirty_pages_rate = stat64_get(&mig_stats.dirty_pages_rate);
+    }
+    info->ram = ram;
+}
+
+static void fill_times(MigrationInfo *info, MigrationState *s, int state)
+{
+    info->has_status = true;
+    info->has_setup_time = true;
+    info->setup_time = s->setup_time;
+    info->has_total_time = true;
+    if (state == MIGRATION_STATUS_COMPLETED) {
+        info->total_time = s->total_time;
+        info->has_downtime = true;
+        info->downtime = s->downtime;
+    } else {
+        info->total_time = migration_is_active_state(state)
+                               ? qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - s->start_time
+                               : s->total_time;
+        info->has_expected_downtime = true;
+        info->expected_downtime = s->expected_downtime;
+    }
+}
+
+static void fill_source_info(MigrationInfo *info, MigrationState *s)
+{
+    int state = qatomic_read(&s->state);
+
+    for (GSList *l = blockers; l; l = l->next) {
+        info->has_blocked_reasons = true;
+        QAPI_LIST_PREPEND(info->blocked_reasons, g_strdup(error_get_pretty(l->data)));
+    }
+    switch (state) {
+    case MIGRATION_STATUS_NONE:
+        return;
+    case MIGRATION_STATUS_SETUP:
+    case MIGRATION_STATUS_CANCELLED:
+        break;
+    case MIGRATION_STATUS_FAILED:
+        break;
+    default:
+        fill_times(info, s, state);
+        fill_ram_info(info, s, state);
+        break;
+    }
+    info->has_status = true;
+    info->status = state;
+    QEMU_LOCK_GUARD(&s->error_mutex);
+    if (s->error && state == MIGRATION_STATUS_FAILED) {
+        info->error_desc = g_strdup(error_get_pretty(s->error));
+    }
+}
+
+MigrationInfo *qmp_query_migrate(Error **errp)
+{
+    MigrationInfo *info = g_new0(MigrationInfo, 1);
+
+    fill_source_info(info, migrate_get_current());
+    if (!info->has_status) {
+        migration_incoming_fill_info(info);
+    }
+    return info;
+}

@@ -1,0 +1,150 @@
+/*
+ * The two state machines of migration: MigrationState (out) and MigrationIncomingState (in).
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_MIGRATION_H
+#define MIGRATION_MIGRATION_H
+
+#include "io/channel.h"
+#include "migration/misc.h"
+#include "migration/qemu-file.h"
+#include "qapi/qapi-types-migration.h"
+#include "qapi/qapi-types-run-state.h"
+#include "qemu/thread.h"
+
+#define TYPE_MIGRATION "migration"
+OBJECT_DECLARE_SIMPLE_TYPE(MigrationState, MIGRATION)
+
+/* The window over which max-bandwidth is kept and the rate is measured, ms. */
+#define MIGRATION_WINDOW_MS 100
+
+struct MigrationState {
+    Object parent_obj;
+
+    /* Set by -global, before anything runs; constant then. */
+    bool store_global_state;
+    bool send_configuration;
+    bool send_section_footer;
+    bool send_switchover_start;
+    bool send_vmdesc;
+    bool multifd_flush_after_each_section;
+    uint8_t clear_bitmap_shift;
+
+    /* Parameters and capabilities.  Written under the BQL; the migration thread reads single
+     * words of them at any time, since some may be changed while it runs. */
+    MigrationParameters parameters;
+    bool capabilities[MIGRATION_CAPABILITY__MAX];
+
+    /* Atomic; changed only through migrate_set_state (status.c). */
+    int state;
+
+    /* Guards error. */
+    QemuMutex error_mutex;
+    Error *error;
+
+    /* Guards the file pointers against migrate_cancel; the thread that uses them made them. */
+    QemuMutex qemu_file_lock;
+    QEMUFile *to_dst_file;
+
+    /* Return path: its own thread, joined by the migration thread. */
+    struct {
+        QEMUFile *from_dst_file; /* under qemu_file_lock */
+        QemuThread thread;
+        bool thread_created;
+        QemuSemaphore pong_acks;
+        Error *error; /* read after the join */
+        int shut_value; /* of the peer's SHUT, or -1 */
+    } rp_state;
+
+    QemuThread thread;
+    bool thread_created; /* BQL */
+    bool committed; /* the end mark is out: the destination may run.  Under qemu_file_lock. */
+    char *hostname; /* for TLS */
+
+    /* Woken when a rate-limited or paused thread should look again. */
+    QemuSemaphore rate_limit_sem;
+    QemuSemaphore pause_sem;
+
+    /* Of the run; written by the migration thread, read by query-migrate (single words). */
+    int64_t start_time;      /* ms, QEMU_CLOCK_REALTIME */
+    int64_t setup_time;      /* ms */
+    int64_t total_time;      /* ms, when it ended */
+    int64_t downtime;        /* ms */
+    int64_t downtime_start;  /* ns; 0 while the guest runs */
+    int64_t expected_downtime; /* ms */
+    double mbps;
+    uint64_t pages_per_second;
+    int64_t pending_bytes;
+
+    /* The migration thread's own. */
+    uint64_t window_bytes;   /* transferred at the start of the window */
+    uint64_t window_pages;
+    int64_t window_start;    /* ms */
+    uint64_t bandwidth;      /* bytes/s as measured */
+    uint64_t threshold;      /* bytes that fit in the downtime limit */
+
+    /* The run state before the switchover stopped the guest; -1 when it did not yet. */
+    int vm_old_state;
+    bool switchover_failed_once;
+};
+
+struct MigrationIncomingState {
+    /* Guards the pointer against yank; the load thread uses it freely. */
+    QemuMutex file_lock;
+    QEMUFile *from_src_file;
+    /* Return path; under rp_mutex. */
+    QEMUFile *to_src_file;
+    QemuMutex rp_mutex;
+    int state; /* atomic, through migrate_set_state */
+    QemuMutex error_mutex;
+    Error *error;
+    bool exit_on_error;
+    bool started;     /* migrate-incoming or -incoming was given.  BQL. */
+    bool main_seen;   /* the main channel is here.  BQL. */
+    QemuThread thread;
+    bool thread_created;
+    int64_t start_time, total_time; /* ms */
+    int load_result;
+};
+
+MigrationIncomingState *migration_incoming_get_current(void);
+
+/* status.c: the one table of transitions.  True when *state was @old and became @new_state. */
+bool migrate_set_state(int *state, MigrationStatus old_state, MigrationStatus new_state);
+bool migration_transition_allowed(MigrationStatus from, MigrationStatus to);
+
+/* migration.c */
+void migration_connect(MigrationState *s, Error *error_in); /* takes error_in */
+void migration_cleanup(MigrationState *s);
+void migrate_set_error(MigrationState *s, const Error *error); /* keeps the first */
+bool migrate_has_error(MigrationState *s);
+void migration_cancel(void);
+int migration_call_notifiers(MigrationState *s, MigrationEventType type, Error **errp);
+bool migration_is_active_state(int state);
+
+/* precopy.c: the migration thread. */
+void *migration_thread(void *opaque);
+/* Bytes that may still be sent in this window; UINT64_MAX without a limit. */
+uint64_t migration_rate_left(QEMUFile *f);
+/* No more in this window (or at all: the file has failed). */
+bool migration_rate_exceeded(QEMUFile *f);
+void migration_rate_reset(MigrationState *s);
+
+/* return-path.c */
+int open_return_path_on_source(MigrationState *s);
+/* Join the thread; with @fail the file is shut down first.  True when the path ended well. */
+bool close_return_path_on_source(MigrationState *s, bool fail);
+int migration_incoming_open_return_path(MigrationIncomingState *mis, Error **errp);
+void migrate_send_rp_shut(MigrationIncomingState *mis, uint32_t value);
+void migrate_send_rp_pong(MigrationIncomingState *mis, uint32_t value);
+
+/* incoming.c */
+void migration_incoming_init(void);
+void migration_ioc_process_incoming(QIOChannel *ioc, Error **errp);
+bool migration_has_all_channels(void);
+void migration_incoming_shutdown(void);
+void migration_incoming_fill_info(MigrationInfo *info);
+bool migration_incoming_in_use(void);
+
+#endif

@@ -1,0 +1,406 @@
+/*
+ * Capabilities and parameters: setting, checking and asking; and the properties of -global
+ * migration.*.  A capability whose feature is not built in is known by name and refused.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "migration.h"
+#include "options.h"
+#include "qapi/clone-visitor.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-migration.h"
+#include "qapi/qapi-visit-migration.h"
+#include "qapi/visitor.h"
+#include "qemu/units.h"
+#include "qom/object.h"
+#include "ram.h"
+
+#define MAX_MIGRATE_DOWNTIME_SECONDS 2000
+#define MAX_MIGRATE_DOWNTIME (MAX_MIGRATE_DOWNTIME_SECONDS * 1000)
+
+/* What a capability needs that this program does not have (yet); NULL: it works. */
+static const char *const capability_unbuilt[MIGRATION_CAPABILITY__MAX] = {
+    [MIGRATION_CAPABILITY_XBZRLE] = "XBZRLE compression",
+    [MIGRATION_CAPABILITY_RDMA_PIN_ALL] = "RDMA",
+    [MIGRATION_CAPABILITY_AUTO_CONVERGE] = "vCPU throttling",
+    [MIGRATION_CAPABILITY_ZERO_BLOCKS] = "block migration",
+    [MIGRATION_CAPABILITY_POSTCOPY_RAM] = "postcopy",
+    [MIGRATION_CAPABILITY_X_COLO] = "COLO",
+    [MIGRATION_CAPABILITY_RELEASE_RAM] = "releasing RAM",
+    [MIGRATION_CAPABILITY_MULTIFD] = "multifd",
+    [MIGRATION_CAPABILITY_DIRTY_BITMAPS] = "migration of dirty bitmaps",
+    [MIGRATION_CAPABILITY_POSTCOPY_BLOCKTIME] = "postcopy",
+    [MIGRATION_CAPABILITY_LATE_BLOCK_ACTIVATE] = "block activation",
+    [MIGRATION_CAPABILITY_X_IGNORE_SHARED] = "leaving out shared RAM",
+    [MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT] = "background snapshots",
+    [MIGRATION_CAPABILITY_ZERO_COPY_SEND] = "zero-copy sending",
+    [MIGRATION_CAPABILITY_POSTCOPY_PREEMPT] = "postcopy",
+    [MIGRATION_CAPABILITY_SWITCHOVER_ACK] = "the switchover acknowledgement",
+    [MIGRATION_CAPABILITY_DIRTY_LIMIT] = "the dirty page rate limit",
+    [MIGRATION_CAPABILITY_MAPPED_RAM] = "the mapped-ram file format",
+};
+
+bool migrate_capability(MigrationCapability cap)
+{
+    return migrate_get_current()->capabilities[cap];
+}
+
+#define DEFINE_CAPABILITY(fn, CAP) \
+    bool migrate_##fn(void) { return migrate_capability(MIGRATION_CAPABILITY_##CAP); }
+DEFINE_CAPABILITY(events, EVENTS)
+DEFINE_CAPABILITY(return_path, RETURN_PATH)
+DEFINE_CAPABILITY(pause_before_switchover, PAUSE_BEFORE_SWITCHOVER)
+DEFINE_CAPABILITY(validate_uuid, VALIDATE_UUID)
+DEFINE_CAPABILITY(release_ram, RELEASE_RAM)
+DEFINE_CAPABILITY(multifd, MULTIFD)
+DEFINE_CAPABILITY(postcopy_ram, POSTCOPY_RAM)
+DEFINE_CAPABILITY(postcopy_preempt, POSTCOPY_PREEMPT)
+DEFINE_CAPABILITY(mapped_ram, MAPPED_RAM)
+
+#define DEFINE_GLOBAL(type, fn, field) \
+    type migrate_##fn(void) { return migrate_get_current()->field; }
+DEFINE_GLOBAL(bool, send_configuration, send_configuration)
+DEFINE_GLOBAL(bool, send_section_footer, send_section_footer)
+DEFINE_GLOBAL(bool, send_switchover_start, send_switchover_start)
+DEFINE_GLOBAL(bool, store_global_state, store_global_state)
+DEFINE_GLOBAL(bool, should_send_vmdesc, send_vmdesc)
+DEFINE_GLOBAL(uint8_t, clear_bitmap_shift, clear_bitmap_shift)
+DEFINE_GLOBAL(uint64_t, max_bandwidth, parameters.max_bandwidth)
+DEFINE_GLOBAL(uint64_t, avail_switchover_bandwidth, parameters.avail_switchover_bandwidth)
+DEFINE_GLOBAL(uint64_t, downtime_limit, parameters.downtime_limit)
+DEFINE_GLOBAL(int, multifd_channels, parameters.multifd_channels)
+DEFINE_GLOBAL(const char *, tls_creds, parameters.tls_creds)
+
+/* Capabilities */
+
+static bool check_capabilities(const bool *caps, Error **errp)
+{
+    for (int i = 0; i < MIGRATION_CAPABILITY__MAX; i++) {
+        if (caps[i] && capability_unbuilt[i]) {
+            error_setg(errp, "Capability '%s' is not available: %s is not built in",
+                       MigrationCapability_str(i), capability_unbuilt[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+void qmp_migrate_set_capabilities(MigrationCapabilityStatusList *params, Error **errp)
+{
+    MigrationState *s = migrate_get_current();
+    bool caps[MIGRATION_CAPABILITY__MAX];
+
+    if (migration_is_running() || migration_incoming_in_use()) {
+        error_setg(errp, "There's a migration process in progress");
+        return;
+    }
+    memcpy(caps, s->capabilities, sizeof(caps));
+    for (MigrationCapabilityStatusList *l = params; l; l = l->next) {
+        caps[l->value->capability] = l->value->state;
+    }
+    if (check_capabilities(caps, errp)) {
+        memcpy(s->capabilities, caps, sizeof(caps));
+    }
+}
+
+MigrationCapabilityStatusList *qmp_query_migrate_capabilities(Error **errp)
+{
+    MigrationCapabilityStatusList *head = NULL, **tail = &head;
+
+    for (int i = 0; i < MIGRATION_CAPABILITY__MAX; i++) {
+        MigrationCapabilityStatus *cap = g_new0(MigrationCapabilityStatus, 1);
+
+        cap->capability = i;
+        cap->state = migrate_capability(i);
+        QAPI_LIST_APPEND(tail, cap);
+    }
+    return head;
+}
+
+/* Parameters */
+
+void migrate_params_init(MigrationParameters *p)
+{
+    *p = (MigrationParameters){
+        .announce_initial = 50,
+        .announce_max = 550,
+        .announce_rounds = 5,
+        .announce_step = 100,
+        .throttle_trigger_threshold = 50,
+        .cpu_throttle_initial = 20,
+        .cpu_throttle_increment = 10,
+        .tls_creds = g_strdup(""),
+        .tls_hostname = g_strdup(""),
+        .tls_authz = g_strdup(""),
+        .max_bandwidth = 128 * MiB,
+        .downtime_limit = 300,
+        .x_checkpoint_delay = 20000,
+        .multifd_channels = 2,
+        .xbzrle_cache_size = 64 * MiB,
+        .max_cpu_throttle = 99,
+        .multifd_compression = MULTIFD_COMPRESSION_NONE,
+        .multifd_zlib_level = 1,
+        .multifd_qatzip_level = 1,
+        .multifd_zstd_level = 1,
+        .x_vcpu_dirty_limit_period = 1000,
+        .vcpu_dirty_limit = 1,
+        .mode = MIG_MODE_NORMAL,
+        .zero_page_detection = ZERO_PAGE_DETECTION_MULTIFD,
+    };
+    /* Every member is present in query-migrate-parameters, but for the lists. */
+#define PRESENT(x) p->has_##x = true
+    PRESENT(announce_initial);
+    PRESENT(announce_max);
+    PRESENT(announce_rounds);
+    PRESENT(announce_step);
+    PRESENT(throttle_trigger_threshold);
+    PRESENT(cpu_throttle_initial);
+    PRESENT(cpu_throttle_increment);
+    PRESENT(cpu_throttle_tailslow);
+    PRESENT(max_bandwidth);
+    PRESENT(avail_switchover_bandwidth);
+    PRESENT(downtime_limit);
+    PRESENT(x_checkpoint_delay);
+    PRESENT(multifd_channels);
+    PRESENT(xbzrle_cache_size);
+    PRESENT(max_postcopy_bandwidth);
+    PRESENT(max_cpu_throttle);
+    PRESENT(multifd_compression);
+    PRESENT(multifd_zlib_level);
+    PRESENT(multifd_qatzip_level);
+    PRESENT(multifd_zstd_level);
+    PRESENT(x_vcpu_dirty_limit_period);
+    PRESENT(vcpu_dirty_limit);
+    PRESENT(mode);
+    PRESENT(zero_page_detection);
+    PRESENT(direct_io);
+#undef PRESENT
+}
+
+static bool check_range(const char *name, uint64_t v, uint64_t min, uint64_t max,
+                        const char *unit, Error **errp)
+{
+    if (v < min || v > max) {
+        error_setg(errp, "Parameter '%s' expects an integer in the range of %" PRIu64 " to %" PRIu64
+                   "%s", name, min, max, unit);
+        return false;
+    }
+    return true;
+}
+
+static bool unbuilt_value(const char *name, const char *value, const char *what, Error **errp)
+{
+    error_setg(errp, "Parameter '%s' cannot be '%s': %s is not built in", name, value, what);
+    return false;
+}
+
+static bool check_parameters(const MigrationParameters *p, Error **errp)
+{
+    if (!check_range("announce-initial", p->announce_initial, 0, 100000, " ms", errp) ||
+        !check_range("announce-max", p->announce_max, 0, 100000, " ms", errp) ||
+        !check_range("announce-rounds", p->announce_rounds, 0, 1000, "", errp) ||
+        !check_range("announce-step", p->announce_step, 1, 10000, " ms", errp) ||
+        !check_range("throttle-trigger-threshold", p->throttle_trigger_threshold, 1, 100, " %",
+                     errp) ||
+        !check_range("cpu-throttle-initial", p->cpu_throttle_initial, 1, 99, "", errp) ||
+        !check_range("cpu-throttle-increment", p->cpu_throttle_increment, 1, 99, "", errp) ||
+        !check_range("max-bandwidth", p->max_bandwidth, 0, SIZE_MAX / 2, " bytes/second", errp) ||
+        !check_range("avail-switchover-bandwidth", p->avail_switchover_bandwidth, 0, SIZE_MAX / 2,
+                     " bytes/second", errp) ||
+        !check_range("downtime-limit", p->downtime_limit, 0, MAX_MIGRATE_DOWNTIME,
+                     " milliseconds", errp) ||
+        !check_range("multifd-channels", p->multifd_channels, 1, 255, "", errp) ||
+        !check_range("multifd-zlib-level", p->multifd_zlib_level, 0, 9, "", errp) ||
+        !check_range("multifd-qatzip-level", p->multifd_qatzip_level, 1, 9, "", errp) ||
+        !check_range("multifd-zstd-level", p->multifd_zstd_level, 0, 20, "", errp) ||
+        !check_range("max-postcopy-bandwidth", p->max_postcopy_bandwidth, 0, SIZE_MAX / 2,
+                     " bytes/second", errp) ||
+        !check_range("max-cpu-throttle", p->max_cpu_throttle, p->cpu_throttle_initial, 99, "",
+                     errp) ||
+        !check_range("x-vcpu-dirty-limit-period", p->x_vcpu_dirty_limit_period, 1, 1000, " ms",
+                     errp) ||
+        !check_range("vcpu-dirty-limit", p->vcpu_dirty_limit, 1, INT64_MAX / MiB, " MB/s", errp)) {
+        return false;
+    }
+    if (p->xbzrle_cache_size < qemu_target_page_size() || !is_power_of_2(p->xbzrle_cache_size)) {
+        error_setg(errp, "Parameter 'xbzrle-cache-size' expects a power of two no less than the "
+                   "target page size");
+        return false;
+    }
+    if (*p->tls_creds) {
+        return unbuilt_value("tls-creds", p->tls_creds, "TLS", errp);
+    }
+    if (p->mode != MIG_MODE_NORMAL) {
+        return unbuilt_value("mode", MigMode_str(p->mode), "CPR", errp);
+    }
+    if (p->direct_io) {
+        return unbuilt_value("direct-io", "on", "direct I/O", errp);
+    }
+    if (p->has_block_bitmap_mapping) {
+        return unbuilt_value("block-bitmap-mapping", "...", "migration of dirty bitmaps", errp);
+    }
+    return true;
+}
+
+static void set_string(char **dst, const StrOrNull *src)
+{
+    if (src) {
+        g_free(*dst);
+        *dst = g_strdup(src->type == QTYPE_QSTRING ? src->u.s : "");
+    }
+}
+
+/* @dest: as it is now, with what @src sets changed. */
+static void apply_parameters(MigrationParameters *dest, const MigrateSetParameters *src)
+{
+#define APPLY(x)                  \
+    if (src->has_##x) {           \
+        dest->x = src->x;         \
+    }
+    APPLY(announce_initial)
+    APPLY(announce_max)
+    APPLY(announce_rounds)
+    APPLY(announce_step)
+    APPLY(throttle_trigger_threshold)
+    APPLY(cpu_throttle_initial)
+    APPLY(cpu_throttle_increment)
+    APPLY(cpu_throttle_tailslow)
+    set_string(&dest->tls_creds, src->tls_creds);
+    set_string(&dest->tls_hostname, src->tls_hostname);
+    set_string(&dest->tls_authz, src->tls_authz);
+    APPLY(max_bandwidth)
+    APPLY(avail_switchover_bandwidth)
+    APPLY(downtime_limit)
+    APPLY(x_checkpoint_delay)
+    APPLY(multifd_channels)
+    APPLY(xbzrle_cache_size)
+    APPLY(max_postcopy_bandwidth)
+    APPLY(max_cpu_throttle)
+    APPLY(multifd_compression)
+    APPLY(multifd_zlib_level)
+    APPLY(multifd_qatzip_level)
+    APPLY(multifd_zstd_level)
+    if (src->has_block_bitmap_mapping) {
+        dest->has_block_bitmap_mapping = true; /* refused by the check */
+    }
+    APPLY(x_vcpu_dirty_limit_period)
+    APPLY(vcpu_dirty_limit)
+    APPLY(mode)
+    APPLY(zero_page_detection)
+    APPLY(direct_io)
+#undef APPLY
+}
+
+void qmp_migrate_set_parameters(MigrateSetParameters *params, Error **errp)
+{
+    MigrationState *s = migrate_get_current();
+    MigrationParameters *now = QAPI_CLONE(MigrationParameters, &s->parameters);
+
+    apply_parameters(now, params);
+    if (check_parameters(now, errp)) {
+        /* Numbers take effect at once; the strings are only read when a channel is made. */
+        MigrationParameters old = s->parameters;
+
+        s->parameters = *now;
+        *now = old;
+        migration_rate_reset(s);
+    }
+    now->has_block_bitmap_mapping = false;
+    qapi_free_MigrationParameters(now);
+}
+
+MigrationParameters *qmp_query_migrate_parameters(Error **errp)
+{
+    return QAPI_CLONE(MigrationParameters, &migrate_get_current()->parameters);
+}
+
+bool migrate_options_check(Error **errp)
+{
+    MigrationState *s = migrate_get_current();
+
+    return check_capabilities(s->capabilities, errp) && check_parameters(&s->parameters, errp);
+}
+
+/* -global migration.NAME=VALUE: each property is a member of MigrationState. */
+
+typedef struct OptionProperty {
+    const char *name;
+    size_t offset;
+    enum { OPT_BOOL, OPT_U8, OPT_U64, OPT_CAP } type;
+} OptionProperty;
+
+#define FLAG(name, field) {name, offsetof(MigrationState, field), OPT_BOOL}
+#define PARAM(name, field, type) {name, offsetof(MigrationState, parameters.field), type}
+
+static const OptionProperty option_properties[] = {
+    FLAG("store-global-state", store_global_state),
+    FLAG("send-configuration", send_configuration),
+    FLAG("send-section-footer", send_section_footer),
+    FLAG("send-switchover-start", send_switchover_start),
+    FLAG("multifd-flush-after-each-section", multifd_flush_after_each_section),
+    {"x-clear-bitmap-shift", offsetof(MigrationState, clear_bitmap_shift), OPT_U8},
+    PARAM("x-throttle-trigger-threshold", throttle_trigger_threshold, OPT_U8),
+    PARAM("x-cpu-throttle-initial", cpu_throttle_initial, OPT_U8),
+    PARAM("x-cpu-throttle-increment", cpu_throttle_increment, OPT_U8),
+    PARAM("x-cpu-throttle-tailslow", cpu_throttle_tailslow, OPT_BOOL),
+    PARAM("x-max-bandwidth", max_bandwidth, OPT_U64),
+    PARAM("avail-switchover-bandwidth", avail_switchover_bandwidth, OPT_U64),
+    PARAM("x-downtime-limit", downtime_limit, OPT_U64),
+    PARAM("multifd-channels", multifd_channels, OPT_U8),
+    PARAM("multifd-zlib-level", multifd_zlib_level, OPT_U8),
+    PARAM("multifd-zstd-level", multifd_zstd_level, OPT_U8),
+    PARAM("xbzrle-cache-size", xbzrle_cache_size, OPT_U64),
+    PARAM("max-postcopy-bandwidth", max_postcopy_bandwidth, OPT_U64),
+    PARAM("max-cpu-throttle", max_cpu_throttle, OPT_U8),
+    PARAM("announce-initial", announce_initial, OPT_U64),
+    PARAM("announce-max", announce_max, OPT_U64),
+    PARAM("announce-rounds", announce_rounds, OPT_U64),
+    PARAM("announce-step", announce_step, OPT_U64),
+};
+
+static void get_option(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+{
+    const OptionProperty *p = opaque;
+    void *field = (char *)obj + p->offset;
+
+    switch (p->type) {
+    case OPT_BOOL:
+    case OPT_CAP:
+        visit_type_bool(v, name, field, errp);
+        break;
+    case OPT_U8:
+        visit_type_uint8(v, name, field, errp);
+        break;
+    case OPT_U64:
+        visit_type_size(v, name, field, errp);
+        break;
+    }
+}
+
+static void set_option(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+{
+    /* An input visitor stores what it reads: the same calls serve both directions. */
+    get_option(obj, v, name, opaque, errp);
+}
+
+void migration_options_class_init(ObjectClass *klass)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(option_properties); i++) {
+        const OptionProperty *p = &option_properties[i];
+        static const char *const types[] = {"bool", "uint8", "size", "bool"};
+
+        object_class_property_add(klass, p->name, types[p->type], get_option, set_option, NULL,
+                                  (void *)p);
+    }
+    /* Each capability as x-NAME (x-colo keeps its single x). */
+    for (int i = 0; i < MIGRATION_CAPABILITY__MAX; i++) {
+        const char *cap = MigrationCapability_str(i);
+        OptionProperty *p = g_new0(OptionProperty, 1);
+
+        p->name = g_str_has_prefix(cap, "x-") ? g_strdup(cap) : g_strconcat("x-", cap, NULL);
+        p->offset = offsetof(MigrationState, capabilities) + i * sizeof(bool);
+        p->type = OPT_CAP;
+        object_class_property_add(klass, p->name, "bool", get_option, set_option, NULL, p);
+    }
+}

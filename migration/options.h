@@ -1,0 +1,44 @@
+/*
+ * Capabilities and parameters: what was asked for, checked.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_OPTIONS_H
+#define MIGRATION_OPTIONS_H
+
+#include "qapi/qapi-types-migration.h"
+
+/* Capabilities. */
+bool migrate_capability(MigrationCapability cap);
+bool migrate_events(void);
+bool migrate_return_path(void);
+bool migrate_pause_before_switchover(void);
+bool migrate_validate_uuid(void);
+bool migrate_release_ram(void);
+bool migrate_multifd(void);
+bool migrate_postcopy_ram(void);
+bool migrate_postcopy_preempt(void);
+bool migrate_mapped_ram(void);
+
+/* Globals (-global migration.NAME). */
+bool migrate_send_configuration(void);
+bool migrate_send_section_footer(void);
+bool migrate_send_switchover_start(void);
+bool migrate_store_global_state(void);
+bool migrate_should_send_vmdesc(void);
+uint8_t migrate_clear_bitmap_shift(void);
+
+/* Parameters. */
+uint64_t migrate_max_bandwidth(void);
+uint64_t migrate_avail_switchover_bandwidth(void);
+uint64_t migrate_downtime_limit(void); /* ms */
+int migrate_multifd_channels(void);
+const char *migrate_tls_creds(void);
+
+/* For the object of type "migration" (migration.c). */
+void migrate_params_init(MigrationParameters *params);
+void migration_options_class_init(ObjectClass *klass);
+/* Before a migration starts, on either side: do the options make sense together? */
+bool migrate_options_check(Error **errp);
+
+#endif

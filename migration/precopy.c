@@ -1,0 +1,410 @@
+/*
+ * The migration thread: set-up, rounds of RAM while the guest runs, and the switchover.
+ *
+ * The switchover happens when what is left can be sent within the downtime limit at the bandwidth
+ * that was measured.  To keep the promise, the guest is first held (its vCPUs paused, nobody
+ * told), the dirty pages are counted once more, and only if they still fit does it stop for good;
+ * otherwise it goes on at once and so do the rounds.
+ *
+ * Point of no return: the end mark of the stream.  Until it is out, a failure or a cancel leaves the
+ * guest running here; after that the destination may run, and so the guest must not run here.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "migration-stats.h"
+#include "migration.h"
+#include "migration/global_state.h"
+#include "options.h"
+#include "qapi/error.h"
+#include "qemu/atomic.h"
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "qemu/timer.h"
+#include "qemu/trace.h"
+#include "ram.h"
+#include "savevm.h"
+#include "system/cpus.h"
+#include "system/runstate.h"
+
+TRACE_EVENT(migration_pending);
+TRACE_EVENT(migration_window);
+TRACE_EVENT(migration_hold_refused);
+TRACE_EVENT(migration_downtime_step);
+
+/* Of the downtime limit, what is kept back for everything but sending RAM: at most this share. */
+#define DOWNTIME_RESERVE_MAX_PERCENT 30
+/* …and at least this long: stopping, the last sync, devices, the destination's start. */
+#define DOWNTIME_RESERVE_MS 12
+/* The guest is held at most this often for nothing; then the switchover takes what comes. */
+#define HOLD_ATTEMPTS 50
+
+static uint64_t bandwidth_to_switch_over(MigrationState *s)
+{
+    uint64_t given = migrate_avail_switchover_bandwidth();
+
+    return given ? given : s->bandwidth;
+}
+
+static void update_threshold(MigrationState *s)
+{
+    double limit = migrate_downtime_limit();
+    double reserve = MIN(limit * DOWNTIME_RESERVE_MAX_PERCENT / 100, DOWNTIME_RESERVE_MS);
+
+    s->threshold = bandwidth_to_switch_over(s) / 1000.0 * (limit - reserve);
+}
+
+void migration_rate_reset(MigrationState *s)
+{
+    /* New limits: a sleeping migration thread should look at them. */
+    if (migration_is_active_state(qatomic_read(&s->state))) {
+        qemu_sem_post(&s->rate_limit_sem);
+    }
+}
+
+uint64_t migration_rate_left(QEMUFile *f)
+{
+    MigrationState *s = migrate_get_current();
+    uint64_t limit = migrate_max_bandwidth(), sent;
+
+    if (!limit || qatomic_read(&s->downtime_start)) {
+        return UINT64_MAX;
+    }
+    limit = MAX(limit / (1000 / MIGRATION_WINDOW_MS), 1);
+    sent = qemu_file_transferred(f) - s->window_bytes;
+    return sent >= limit ? 0 : limit - sent;
+}
+
+bool migration_rate_exceeded(QEMUFile *f)
+{
+    return qemu_file_get_error(f) || migration_rate_left(f) == 0;
+}
+
+static uint64_t pages_sent(void)
+{
+    return stat64_get(&mig_stats.normal_pages) + stat64_get(&mig_stats.zero_pages);
+}
+
+/* Close the window if it is over: measure, and begin the next. */
+static void update_window(MigrationState *s)
+{
+    int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    int64_t spent = now - s->window_start;
+    uint64_t bytes, total = qemu_file_transferred(s->to_dst_file);
+
+    if (spent < MIGRATION_WINDOW_MS) {
+        return;
+    }
+    bytes = total - s->window_bytes;
+    s->bandwidth = bytes * 1000 / spent;
+    s->mbps = bytes * 8.0 / 1000 / spent;
+    s->pages_per_second = (pages_sent() - s->window_pages) * 1000 / spent;
+    update_threshold(s);
+    if (s->bandwidth) {
+        s->expected_downtime = s->pending_bytes * 1000 / bandwidth_to_switch_over(s);
+    }
+    trace(migration_window, "bytes %" PRIu64 " in %" PRId64 " ms, threshold %" PRIu64, bytes, spent,
+          s->threshold);
+    s->window_bytes = total;
+    s->window_pages = pages_sent();
+    s->window_start = now;
+}
+
+/* Before the first window is over: what there is to go by after a few milliseconds. */
+static void estimate_early(MigrationState *s)
+{
+    int64_t spent = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - s->window_start;
+
+    if (!s->bandwidth && spent > 0 && !s->window_bytes) {
+        s->threshold = 0;
+        s->bandwidth = qemu_file_transferred(s->to_dst_file) * 1000 / (spent + 1);
+        update_threshold(s);
+        s->bandwidth = 0;
+    }
+}
+
+/* Sleep until the window ends, or somebody has news. */
+static void wait_for_window(MigrationState *s)
+{
+    int64_t left = s->window_start + MIGRATION_WINDOW_MS -
+                   qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+
+    if (left > 0) {
+        qemu_sem_timedwait(&s->rate_limit_sem, left);
+    }
+}
+
+static void trace_step(MigrationState *s, const char *step)
+{
+    trace(migration_downtime_step, "%s at %.3f ms", step,
+          (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - s->downtime_start) / 1e6);
+}
+
+typedef enum SwitchResult {
+    SWITCH_DONE,   /* everything is sent */
+    SWITCH_LATER,  /* too much left: the guest goes on */
+    SWITCH_FAILED, /* or cancelled: the state says which */
+} SwitchResult;
+
+/*
+ * Hold the guest and count again.  True: it is held, with no more than the threshold left.  BQL.
+ */
+static bool hold_guest(MigrationState *s, int attempt)
+{
+    uint64_t must = 0, can = 0;
+
+    if (!runstate_is_running()) {
+        return true;
+    }
+    pause_all_vcpus();
+    bql_unlock();
+    qemu_savevm_state_pending_exact(&must, &can);
+    bql_lock();
+    if (must <= s->threshold || attempt >= HOLD_ATTEMPTS) {
+        return true;
+    }
+    trace(migration_hold_refused, "attempt %d: %" PRIu64 " bytes left, %" PRIu64 " fit", attempt,
+          must, s->threshold);
+    if (runstate_is_running()) {
+        resume_all_vcpus();
+    }
+    return false;
+}
+
+/* pause-before-switchover: tell, and wait for migrate-continue.  BQL, dropped while waiting. */
+static bool pause_before_switchover(MigrationState *s)
+{
+    if (!migrate_pause_before_switchover()) {
+        return migrate_set_state(&s->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_DEVICE);
+    }
+    while (qemu_sem_timedwait(&s->pause_sem, 0) == 0) {
+        /* posts of an earlier round */
+    }
+    if (!migrate_set_state(&s->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_PRE_SWITCHOVER)) {
+        return false;
+    }
+    bql_unlock();
+    qemu_sem_wait(&s->pause_sem);
+    bql_lock();
+    return migrate_set_state(&s->state, MIGRATION_STATUS_PRE_SWITCHOVER, MIGRATION_STATUS_DEVICE);
+}
+
+/* Everything that is sent with the guest stopped, up to the end mark.  BQL. */
+static bool send_rest(MigrationState *s, Error **errp)
+{
+    QEMUFile *f = s->to_dst_file;
+
+    qemu_savevm_send_switchover_start(f);
+    if (qemu_savevm_state_complete_precopy_iterable(f, errp) < 0) {
+        return false;
+    }
+    trace_step(s, "ram sent");
+    cpu_synchronize_all_states();
+    if (qemu_savevm_state_complete_precopy_non_iterable(f, errp) < 0) {
+        return false;
+    }
+    if (qemu_fflush(f) < 0) {
+        qemu_file_get_error_obj(f, errp);
+        return false;
+    }
+    trace_step(s, "devices sent");
+    return true;
+}
+
+/*
+ * The end mark goes out alone, once nobody has cancelled: with it the guest is the
+ * destination's.
+ */
+static bool send_end(MigrationState *s, Error **errp)
+{
+    WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
+        s->committed = qatomic_read(&s->state) == MIGRATION_STATUS_DEVICE;
+    }
+    if (!s->committed) {
+        return false;
+    }
+    if (qemu_savevm_state_end(s->to_dst_file) < 0) {
+        qemu_file_get_error_obj(s->to_dst_file, errp);
+        s->committed = false;
+        return false;
+    }
+    trace_step(s, "end sent");
+    return true;
+}
+
+static SwitchResult switch_over(MigrationState *s, int attempt)
+{
+    Error *err = NULL;
+    int64_t held_at;
+    bool ok;
+
+    bql_lock();
+    held_at = qemu_clock_get_ns(QEMU_CLOCK_REALTIME); /* to the guest its downtime begins here */
+    if (!hold_guest(s, attempt)) {
+        bql_unlock();
+        return SWITCH_LATER;
+    }
+    qatomic_set(&s->downtime_start, held_at);
+    s->vm_old_state = runstate_get();
+    global_state_store();
+    vm_stop_force_state(RUN_STATE_FINISH_MIGRATE);
+    trace_step(s, "stopped");
+
+    ok = pause_before_switchover(s);
+    if (ok) {
+        ok = send_rest(s, &err) && send_end(s, &err);
+    }
+    bql_unlock();
+    if (ok) {
+        /* With a return path the destination has the last word. */
+        ok = close_return_path_on_source(s, false);
+        if (!ok) {
+            s->committed = false; /* it said that it did not load, or went away before */
+        }
+    }
+    if (!ok) {
+        if (err) {
+            migrate_set_error(s, err);
+            error_free(err);
+        }
+        return SWITCH_FAILED;
+    }
+    s->downtime = DIV_ROUND_UP(qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - s->downtime_start, SCALE_MS);
+    return SWITCH_DONE;
+}
+
+/*
+ * Are we faster than the guest?  Then it pays to finish the pass before the switchover even where the
+ * rest of it would fit into the limit: it takes no longer than the limit, and shortens the
+ * downtime to what was dirtied meanwhile.
+ */
+static bool is_gaining(MigrationState *s)
+{
+    uint64_t dirtied = stat64_get(&mig_stats.dirty_pages_rate) * qemu_target_page_size();
+
+    return dirtied < s->bandwidth / 2 || !s->bandwidth;
+}
+
+/* Rounds until the switchover is done, or the migration has failed or was cancelled. */
+static bool run_rounds(MigrationState *s)
+{
+    bool pass_done = false;
+    int attempt = 0, ret;
+
+    while (qatomic_read(&s->state) == MIGRATION_STATUS_ACTIVE) {
+        uint64_t must, can;
+        bool ready;
+
+        if (qemu_file_get_error(s->to_dst_file)) {
+            return false;
+        }
+        qemu_savevm_state_pending_estimate(&must, &can);
+        s->pending_bytes = must + can;
+        estimate_early(s);
+        ready = must + can <= s->threshold && (pass_done || !is_gaining(s));
+        if (ready) {
+            qemu_savevm_state_pending_exact(&must, &can);
+            s->pending_bytes = must + can;
+            trace(migration_pending, "exact %" PRIu64 ", threshold %" PRIu64, must + can,
+                  s->threshold);
+            ready = must + can <= s->threshold;
+        }
+        if (ready) {
+            switch (switch_over(s, ++attempt)) {
+            case SWITCH_DONE:
+                return true;
+            case SWITCH_FAILED:
+                return false;
+            case SWITCH_LATER:
+                break;
+            }
+        }
+        ret = qemu_savevm_state_iterate(s->to_dst_file);
+        if (ret < 0) {
+            return false;
+        }
+        pass_done = ret > 0;
+        qemu_fflush(s->to_dst_file);
+        if (migration_rate_exceeded(s->to_dst_file)) {
+            wait_for_window(s);
+        }
+        update_window(s);
+    }
+    return false;
+}
+
+static bool set_up(MigrationState *s)
+{
+    int64_t start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    Error *err = NULL;
+
+    qemu_savevm_state_header(s->to_dst_file);
+    if (migrate_return_path()) {
+        qemu_savevm_send_open_return_path(s->to_dst_file);
+        qemu_savevm_send_ping(s->to_dst_file, 1);
+    }
+    if (qemu_savevm_state_setup(s->to_dst_file, &err) < 0) {
+        migrate_set_error(s, err);
+        error_free(err);
+        return false;
+    }
+    s->setup_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - start;
+    return migrate_set_state(&s->state, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_ACTIVE);
+}
+
+/* However it ended: the guest runs where it should, and the status says what happened. */
+static void finish(MigrationState *s, bool done)
+{
+    Error *err = NULL;
+    int state;
+
+    if (!done && qemu_file_get_error_obj(s->to_dst_file, &err)) {
+        migrate_set_error(s, err);
+        error_free(err);
+    }
+    close_return_path_on_source(s, true);
+
+    bql_lock();
+    s->total_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - s->start_time;
+    if (done) {
+        uint64_t bytes = qemu_file_transferred(s->to_dst_file);
+        int64_t spent = MAX(s->total_time - s->setup_time, 1);
+
+        s->mbps = bytes * 8.0 / 1000 / spent;
+        s->pages_per_second = pages_sent() * 1000 / spent;
+        s->pending_bytes = 0;
+        runstate_set(RUN_STATE_POSTMIGRATE);
+        migrate_set_state(&s->state, MIGRATION_STATUS_DEVICE, MIGRATION_STATUS_COMPLETED);
+    } else {
+        state = qatomic_read(&s->state);
+        while (state != MIGRATION_STATUS_CANCELLING && state != MIGRATION_STATUS_FAILED) {
+            if (migrate_set_state(&s->state, state, MIGRATION_STATUS_FAILED)) {
+                break;
+            }
+            state = qatomic_read(&s->state);
+        }
+        qatomic_set(&s->downtime_start, 0);
+        if (s->vm_old_state >= 0) {
+            vm_resume(s->vm_old_state);
+        }
+    }
+    bql_unlock();
+}
+
+static void cleanup_bh(void *opaque)
+{
+    migration_cleanup(opaque);
+}
+
+void *migration_thread(void *opaque)
+{
+    MigrationState *s = opaque;
+
+    s->window_start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    s->window_bytes = s->window_pages = 0;
+    s->bandwidth = 0;
+    s->threshold = 0;
+    finish(s, set_up(s) && run_rounds(s));
+    qemu_bh_schedule_oneshot(cleanup_bh, s);
+    return NULL;
+}

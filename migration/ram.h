@@ -1,0 +1,64 @@
+/*
+ * Guest RAM: what is dirty and in which order it goes (ram.c), and how pages are written and
+ * read (ram-stream.c).
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_RAM_H
+#define MIGRATION_RAM_H
+
+#include "migration/qemu-file.h"
+#include "system/ramblock.h"
+
+/* Flags in the low bits of a record's offset; see docs/stream-format.md, "RAM". */
+#define RAM_SAVE_FLAG_ZERO 0x02
+#define RAM_SAVE_FLAG_MEM_SIZE 0x04
+#define RAM_SAVE_FLAG_PAGE 0x08
+#define RAM_SAVE_FLAG_EOS 0x10
+#define RAM_SAVE_FLAG_CONTINUE 0x20
+#define RAM_SAVE_FLAG_XBZRLE 0x40
+#define RAM_SAVE_FLAG_HOOK 0x80
+#define RAM_SAVE_FLAG_COMPRESS_PAGE 0x100
+#define RAM_SAVE_FLAG_MULTIFD_FLUSH 0x200
+
+#define RAM_SAVE_VERSION 4
+
+#define RAMBLOCK_FOREACH_MIGRATABLE(rb) \
+    RAMBLOCK_FOREACH(rb)                \
+        if (!qemu_ram_is_migratable(rb)) {} else
+
+/*
+ * How runs of pages leave.  Chosen at setup; all called on the migration thread.  Results: 0 or
+ * -errno, with the reason in the file.
+ */
+typedef struct RAMEncoder {
+    const char *name;
+    int (*setup)(QEMUFile *f, Error **errp);
+    /*
+     * Pages [first, first+npages) of @rb; @maybe_untouched: the run may hold memory that the host
+     * never gave out.
+     */
+    int (*save_run)(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages,
+                    bool maybe_untouched);
+    int (*flush_round)(QEMUFile *f);
+    void (*cleanup)(void);
+} RAMEncoder;
+
+extern const RAMEncoder ram_stream_encoder;
+
+/* Reader of the pages: placing them into @rb.  See ram-stream.c. */
+typedef struct RAMLoadState RAMLoadState;
+int ram_stream_load(QEMUFile *f, int version_id);
+int ram_stream_load_setup(QEMUFile *f, Error **errp);
+void ram_stream_load_cleanup(void);
+
+/* Register the handlers; once. */
+void ram_mig_init(void);
+
+uint64_t ram_bytes_remaining(void);
+/* Of all blocks that migrate. */
+uint64_t ram_bytes_total_migratable(void);
+/* Ask for the dirty pages now.  @last_stage: the guest is stopped.  Without the BQL. */
+void migration_bitmap_sync(bool last_stage);
+
+#endif

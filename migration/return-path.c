@@ -1,0 +1,197 @@
+/*
+ * The return path: messages from the destination to the source on the main channel's other
+ * direction.  Writer (destination) and reader (source) side by side.
+ *
+ * Wire form: docs/stream-format.md, "Return path".
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "migration.h"
+#include "options.h"
+#include "qapi/error.h"
+#include "qemu/atomic.h"
+#include "qemu/bswap.h"
+#include "qemu/lockable.h"
+#include "qemu/trace.h"
+
+TRACE_EVENT(rp_send);
+TRACE_EVENT(rp_received);
+
+enum mig_rp_message_type {
+    MIG_RP_MSG_INVALID = 0,
+    MIG_RP_MSG_SHUT,
+    MIG_RP_MSG_PONG,
+    MIG_RP_MSG_REQ_PAGES_ID,
+    MIG_RP_MSG_REQ_PAGES,
+    MIG_RP_MSG_RECV_BITMAP,
+    MIG_RP_MSG_RESUME_ACK,
+    MIG_RP_MSG_SWITCHOVER_ACK,
+    MIG_RP_MSG_MAX
+};
+
+static const struct {
+    const char *name;
+    int len; /* -1: varies */
+} messages[MIG_RP_MSG_MAX] = {
+    [MIG_RP_MSG_INVALID] = {"INVALID", -1},
+    [MIG_RP_MSG_SHUT] = {"SHUT", 4},
+    [MIG_RP_MSG_PONG] = {"PONG", 4},
+    [MIG_RP_MSG_REQ_PAGES_ID] = {"REQ_PAGES_ID", -1},
+    [MIG_RP_MSG_REQ_PAGES] = {"REQ_PAGES", 12},
+    [MIG_RP_MSG_RECV_BITMAP] = {"RECV_BITMAP", -1},
+    [MIG_RP_MSG_RESUME_ACK] = {"RESUME_ACK", 4},
+    [MIG_RP_MSG_SWITCHOVER_ACK] = {"SWITCHOVER_ACK", 0},
+};
+
+/* Destination */
+
+static void send_rp_message(MigrationIncomingState *mis, enum mig_rp_message_type type,
+                            uint16_t len, const void *data)
+{
+    QEMU_LOCK_GUARD(&mis->rp_mutex);
+
+    if (!mis->to_src_file) {
+        return;
+    }
+    trace(rp_send, "%s", messages[type].name);
+    qemu_put_be16(mis->to_src_file, type);
+    qemu_put_be16(mis->to_src_file, len);
+    qemu_put_buffer(mis->to_src_file, data, len);
+    qemu_fflush(mis->to_src_file);
+}
+
+void migrate_send_rp_shut(MigrationIncomingState *mis, uint32_t value)
+{
+    uint32_t be = cpu_to_be32(value);
+
+    send_rp_message(mis, MIG_RP_MSG_SHUT, sizeof(be), &be);
+}
+
+void migrate_send_rp_pong(MigrationIncomingState *mis, uint32_t value)
+{
+    uint32_t be = cpu_to_be32(value);
+
+    send_rp_message(mis, MIG_RP_MSG_PONG, sizeof(be), &be);
+}
+
+int migration_incoming_open_return_path(MigrationIncomingState *mis, Error **errp)
+{
+    QEMU_LOCK_GUARD(&mis->rp_mutex);
+
+    if (mis->to_src_file) {
+        error_setg(errp, "command OPEN_RETURN_PATH came, but the return path is open");
+        return -EINVAL;
+    }
+    mis->to_src_file = qemu_file_get_return_path(mis->from_src_file);
+    return 0;
+}
+
+/* Source */
+
+static void rp_error(MigrationState *s, const char *fmt, ...) GCC_FMT_ATTR(2, 3);
+static void rp_error(MigrationState *s, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    g_autofree char *text = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    if (!s->rp_state.error) {
+        error_setg(&s->rp_state.error, "return path: %s", text);
+    }
+}
+
+static void *source_return_path_thread(void *opaque)
+{
+    MigrationState *s = opaque;
+    QEMUFile *rp = s->rp_state.from_dst_file;
+
+    while (s->rp_state.shut_value < 0) {
+        uint16_t type = qemu_get_be16(rp), len = qemu_get_be16(rp);
+        uint8_t data[16];
+        Error *err = NULL;
+
+        if (qemu_file_get_error_obj(rp, &err)) {
+            rp_error(s, "%s", error_get_pretty(err));
+            error_free(err);
+            break;
+        }
+        if (type == MIG_RP_MSG_INVALID || type >= MIG_RP_MSG_MAX) {
+            rp_error(s, "unknown message 0x%x (with 0x%x bytes of data)", type, len);
+            break;
+        }
+        if (messages[type].len != -1 && messages[type].len != len) {
+            rp_error(s, "message %s has %u bytes of data, expected %d", messages[type].name, len,
+                     messages[type].len);
+            break;
+        }
+        if (type != MIG_RP_MSG_SHUT && type != MIG_RP_MSG_PONG) {
+            rp_error(s, "message %s came, but was not asked for", messages[type].name);
+            break;
+        }
+        if (qemu_get_buffer(rp, data, len) != len) {
+            continue; /* the file's error is seen above */
+        }
+        trace(rp_received, "%s 0x%x", messages[type].name, ldl_be_p(data));
+        if (type == MIG_RP_MSG_SHUT) {
+            uint32_t value = ldl_be_p(data);
+
+            s->rp_state.shut_value = value ? 1 : 0;
+            if (value) {
+                rp_error(s, "the destination failed to load the stream (its own error says why)");
+            }
+        } else {
+            qemu_sem_post(&s->rp_state.pong_acks);
+        }
+    }
+    if (s->rp_state.error) {
+        /* The migration thread may be blocked sending to a peer that has given up. */
+        QEMU_LOCK_GUARD(&s->qemu_file_lock);
+
+        if (s->to_dst_file) {
+            qemu_file_set_error_obj(s->to_dst_file, -EIO, error_copy(s->rp_state.error));
+            qemu_file_shutdown(s->to_dst_file);
+        }
+    }
+    qemu_sem_post(&s->rate_limit_sem);
+    return NULL;
+}
+
+int open_return_path_on_source(MigrationState *s)
+{
+    s->rp_state.from_dst_file = qemu_file_get_return_path(s->to_dst_file);
+    s->rp_state.shut_value = -1;
+    qemu_sem_init(&s->rp_state.pong_acks, 0);
+    qemu_thread_create(&s->rp_state.thread, "mig/src/rp", source_return_path_thread, s,
+                       QEMU_THREAD_JOINABLE);
+    s->rp_state.thread_created = true;
+    return 0;
+}
+
+bool close_return_path_on_source(MigrationState *s, bool fail)
+{
+    bool ok;
+
+    if (!s->rp_state.thread_created) {
+        return true;
+    }
+    if (fail) {
+        QEMU_LOCK_GUARD(&s->qemu_file_lock);
+
+        qemu_file_shutdown(s->rp_state.from_dst_file);
+    }
+    qemu_thread_join(&s->rp_state.thread);
+    s->rp_state.thread_created = false;
+    ok = s->rp_state.shut_value == 0 && !s->rp_state.error;
+    if (s->rp_state.error) {
+        migrate_set_error(s, s->rp_state.error);
+        g_clear_pointer(&s->rp_state.error, error_free);
+    }
+    WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
+        qemu_fclose(s->rp_state.from_dst_file);
+        s->rp_state.from_dst_file = NULL;
+    }
+    qemu_sem_destroy(&s->rp_state.pong_acks);
+    return ok;
+}

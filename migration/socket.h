@@ -1,0 +1,23 @@
+/*
+ * Migration over sockets: further channels to where the first one went.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef MIGRATION_SOCKET_H
+#define MIGRATION_SOCKET_H
+
+#include "io/channel.h"
+#include "io/task.h"
+#include "channel.h"
+
+/* Connects one more channel to the address of the running outgoing migration, in a thread; @f
+ * is called with the channel as its task's source. Any thread. */
+void socket_send_channel_create(QIOTaskFunc f, void *data);
+
+/* The same, blocking. NULL with @errp set. Any thread. */
+QIOChannel *socket_send_channel_create_sync(Error **errp);
+
+/* Forgets the address. */
+void socket_cleanup_outgoing_migration(void);
+
+#endif /* MIGRATION_SOCKET_H */

@@ -1,0 +1,261 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Machines moving between this program and a real QEMU, over every transport, both ways.
+
+The machine is `none`: RAM and the few sections that every machine has. RAM is filled through a
+memory-backend-file, and read back by pmemsave on the destination; it has to be the same byte for
+byte. GODWIT_BINARY and QEMU_BINARY name the programs. INTEROP_RESULTS names a file that gets
+every case and its figures as JSON.
+"""
+
+import json
+import os
+import random
+import shutil
+import socket
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.join(HERE, '..', '..')
+sys.path[:0] = [os.path.join(TOP, 'scripts'), HERE]
+
+from vmtools import migrate, tap                                # noqa: E402
+from vmtools.machine import Machine, for_older                  # noqa: E402
+from vmtools.stream import Stream, open_stream                  # noqa: E402
+
+MIB = 1 << 20
+RAM_SIZE = 32 * MIB
+PAGE = 4096
+DATA = os.path.join(HERE, '..', 'data')
+CONTENTS = ('random', 'text', 'zero', 'sparse')
+TRANSPORTS = ('tcp', 'tcp6', 'unix', 'fd', 'exec', 'file', 'file_offset')
+OFFSET = 0x3000
+
+BINARIES = {
+    'godwit': shutil.which(os.environ.get('GODWIT_BINARY')
+                           or os.path.join(TOP, 'build', 'godwit-system-x86_64')),
+    'qemu': shutil.which(os.environ.get('QEMU_BINARY', 'qemu-system-x86_64')),
+}
+RESULTS = []
+
+# What query-migrate has to say when all is over.
+SOURCE_MEMBERS = ('status', 'total-time', 'downtime', 'setup-time', 'ram')
+RAM_MEMBERS = ('transferred', 'remaining', 'total', 'duplicate', 'normal',
+               'normal-bytes', 'dirty-pages-rate', 'mbps', 'dirty-sync-count',
+               'postcopy-requests', 'page-size', 'multifd-bytes', 'pages-per-second',
+               'precopy-bytes', 'downtime-bytes', 'postcopy-bytes')
+
+
+def fill(path, content):
+    """Makes the file that is the source's RAM."""
+    rng = random.Random(content)
+    with open(path, 'wb') as f:
+        if content == 'random':
+            for _ in range(RAM_SIZE // MIB):
+                f.write(rng.randbytes(MIB))
+        elif content == 'text':
+            line = b''.join(b'%08d the quick brown fox moves to another host\n' % i
+                            for i in range(MIB // 50))
+            while f.tell() < RAM_SIZE:
+                f.write(line)
+        elif content == 'sparse':
+            pages = RAM_SIZE // PAGE
+            for page in {0, 1, 2, pages // 2, pages - 1, *range(5, pages, 97)}:
+                f.seek(page * PAGE + rng.choice((0, 1, 2047, PAGE - 1)))
+                f.write(b'\1')
+            for page in rng.sample(range(pages), 40):
+                f.seek(page * PAGE)
+                f.write(rng.randbytes(PAGE))
+        f.truncate(RAM_SIZE)
+
+
+def same(path, other):
+    """Compares two files; answers the offset of the first difference, None when equal."""
+    with open(path, 'rb') as a, open(other, 'rb') as b:
+        for at in range(0, RAM_SIZE, MIB):
+            x, y = a.read(MIB), b.read(MIB)
+            if x != y:
+                return at + next((i for i in range(min(len(x), len(y))) if x[i] != y[i]),
+                                 min(len(x), len(y)))
+        return None if not a.read(1) and not b.read(1) else RAM_SIZE
+
+
+@unittest.skipIf(BINARIES['qemu'] is None, 'the real QEMU is not installed (qemu-system-x86_64)')
+class Interop(unittest.TestCase):
+    """A directory, machines that are gone afterwards, and both ends of each transport."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix='godwit-')
+        self.addCleanup(self.directory.cleanup)
+
+    def path(self, name):
+        return os.path.join(self.directory.name, name)
+
+    def machine(self, kind, name, *more, ram=None, memory=RAM_SIZE):
+        arguments = ['-m', f'{memory // MIB}M']
+        if ram is not None:
+            arguments += ['-machine', 'none,memory-backend=ram', '-object',
+                          f'memory-backend-file,id=ram,mem-path={ram},size={memory},share=on']
+        else:
+            arguments += ['-machine', 'none']
+        machine = Machine(BINARIES[kind], [*arguments, *more], name, self.directory.name)
+        self.addCleanup(machine.end)
+        return machine
+
+    def source(self, kinds, ram):
+        compatible = for_older(BINARIES[kinds[0]], BINARIES[kinds[1]])
+        return self.machine(kinds[0], 'source', *compatible, ram=ram)
+
+    def pair(self, kinds, transport, ram):
+        """Source and destination, ready; and the URI for the source."""
+        source = self.source(kinds, ram)
+
+        def destination(uri):
+            return self.machine(kinds[1], 'destination', '-incoming', uri)
+
+        if transport == 'tcp':
+            there = destination('tcp:127.0.0.1:0')
+            return source, there, migrate.listening_uri(there)
+        if transport == 'tcp6':
+            there = destination('tcp:[::1]:0')
+            return source, there, migrate.listening_uri(there)
+        if transport == 'unix':
+            there = destination('unix:' + self.path('migration'))
+            return source, there, migrate.listening_uri(there)
+        if transport == 'fd':
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                there = destination('defer')
+                there.qmp.command('getfd', fds=[theirs.fileno()], fdname='mig')
+                there.command('migrate-incoming', uri='fd:mig')
+                source.qmp.command('getfd', fds=[ours.fileno()], fdname='mig')
+            return source, there, 'fd:mig'
+        if transport == 'exec':
+            os.mkfifo(self.path('fifo'))
+            there = destination(f'exec:cat {self.path("fifo")}')
+            return source, there, f'exec:cat >{self.path("fifo")}'
+        raise AssertionError(transport)
+
+    def through_file(self, kinds, transport, ram):
+        """Source writes a file and ends; the destination reads it. 7.2 has no file: URIs."""
+        source_kind, destination_kind = kinds
+        offset = OFFSET if transport == 'file_offset' else 0
+        path = self.path('stream')
+        suffix = f',offset={offset:#x}' if offset else ''
+        source = self.source(kinds, ram)
+        if source_kind == 'godwit':
+            uri = f'file:{path}{suffix}'
+        elif offset:
+            uri = f'exec:dd of={path} bs=4096 seek={offset // 4096} iflag=fullblock status=none'
+        else:
+            uri = f'exec:cat >{path}'
+        info, _ = migrate.run(source, None, uri)
+        Stream(open_stream(path), offset).parse()
+        if destination_kind == 'godwit':
+            uri = f'file:{path}{suffix}'
+        else:
+            uri = f'exec:tail -c +{offset + 1} {path}'
+        there = self.machine(destination_kind, 'destination', '-incoming', uri)
+        return info, there, migrate.wait_status(there)
+
+    def move(self, kinds, transport, content):
+        ram = self.path('ram')
+        fill(ram, content)
+        if transport.startswith('file'):
+            info, there, there_info = self.through_file(kinds, transport, ram)
+        else:
+            source, there, uri = self.pair(kinds, transport, ram)
+            info, there_info = migrate.run(source, there, uri)
+        self.check_figures(info, there_info, kinds, content)
+        there.save_memory(0, RAM_SIZE, self.path('arrived'))
+        where = same(ram, self.path('arrived'))
+        self.assertIsNone(where, f'RAM differs at {where or 0:#x}')
+        self.assertIn(there.command('query-status')['status'], ('running', 'paused'))
+        RESULTS.append({'from': kinds[0], 'to': kinds[1], 'transport': transport,
+                        'content': content, 'total-ms': info['total-time'],
+                        'downtime-ms': info['downtime'],
+                        'transferred': info['ram']['transferred']})
+        self.assertEqual(there.quit(), 0)
+
+    def check_figures(self, info, there_info, kinds, content):
+        for member in SOURCE_MEMBERS:
+            self.assertIn(member, info)
+        for member in RAM_MEMBERS:
+            self.assertIn(member, info['ram'])
+        ram = info['ram']
+        self.assertEqual(there_info['status'], 'completed')
+        self.assertEqual(ram['total'], RAM_SIZE)
+        self.assertEqual(ram['remaining'], 0)
+        self.assertEqual(ram['page-size'], PAGE)
+        self.assertEqual(ram['normal-bytes'], ram['normal'] * PAGE)
+        self.assertGreaterEqual(ram['dirty-sync-count'], 1)
+        self.assertGreaterEqual(ram['transferred'], ram['normal-bytes'])
+        if content == 'zero':
+            self.assertEqual(ram['normal'], 0)
+        if content in ('random', 'text'):
+            self.assertGreaterEqual(ram['normal'], RAM_SIZE // PAGE)
+
+
+def add_cases(name, kinds):
+    """A test class with a test for each transport and content."""
+    def make(transport, content):
+        def test(self):
+            self.move(kinds, transport, content)
+        test.__name__ = f'test_{transport}_{content}'
+        return test
+    tests = {}
+    for transport in TRANSPORTS:
+        for content in CONTENTS:
+            test = make(transport, content)
+            tests[test.__name__] = test
+    cls = type(name, (Interop,), tests)
+    cls.__module__ = __name__
+    if BINARIES['godwit'] is None:
+        cls = unittest.skip('this program is not built')(cls)
+    globals()[name] = cls
+
+
+add_cases('QemuToGodwit', ('qemu', 'godwit'))
+add_cases('GodwitToQemu', ('godwit', 'qemu'))
+
+
+class RecordedStreams(Interop):
+    """Streams that real QEMUs wrote load, from a file and from a pipe."""
+
+    def load(self, uri):
+        there = self.machine('godwit', 'destination', '-incoming', uri, memory=2 * MIB)
+        self.assertEqual(migrate.wait_status(there)['status'], 'completed')
+        there.save_memory(0, 2 * MIB, self.path('arrived'))
+        with open(self.path('arrived'), 'rb') as a, \
+                open(os.path.join(DATA, 'ram-2m.bin'), 'rb') as b:
+            self.assertEqual(a.read() == b.read(), True, 'RAM differs')
+
+    def test_from_7_2(self):
+        self.load('file:' + os.path.join(DATA, 'qemu-7.2-none-2m.bin'))
+
+    def test_from_10_0(self):
+        self.load('file:' + os.path.join(DATA, 'qemu-10.0-none-2m.bin'))
+
+    def test_from_10_0_at_an_offset(self):
+        self.load('file:' + os.path.join(DATA, 'qemu-10.0-none-2m-file-offset.bin')
+                  + ',offset=0x1000')
+
+    def test_from_a_pipe(self):
+        self.load('exec:cat ' + os.path.join(DATA, 'qemu-10.0-none-2m.bin'))
+
+
+if BINARIES['godwit'] is None:
+    RecordedStreams = unittest.skip('this program is not built')(RecordedStreams)
+
+
+def write_results():
+    path = os.environ.get('INTEROP_RESULTS')
+    if path:
+        with open(path, 'w', encoding='utf-8') as f:
+            json.dump(RESULTS, f, indent=1)
+
+
+if __name__ == '__main__':
+    tap.main(at_end=write_results)

@@ -1,0 +1,196 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The project's own tools: counting of test results, the QMP client, configure, demo's options."""
+
+import contextlib
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.join(HERE, '..', '..')
+sys.path[:0] = [os.path.join(TOP, 'scripts'), HERE]
+
+from vmtools import results, tap                                # noqa: E402
+from vmtools.qmp import QMP, QMPClosed, QMPError, QMPTimeout    # noqa: E402
+
+
+class Results(unittest.TestCase):
+    def count(self, *entries):
+        count = results.Count()
+        for entry in entries:
+            results.count_test(dict({'name': 'suite / t', 'returncode': 0}, **entry), count)
+        return count.passed, count.failed, count.skipped
+
+    def test_points_of_a_tap_test(self):
+        out = '1..4\nok 1 a\nok 2 - b # SKIP no KVM\nnot ok 3 c\nnot ok 4 d # TODO later\n# x\n'
+        self.assertEqual(self.count({'result': 'FAIL', 'stdout': out}),
+                         (2, ['t: c'], [('t: b', 'no KVM')]))
+
+    def test_tests_that_are_no_tap(self):
+        self.assertEqual(self.count({'result': 'OK', 'stdout': 'fine\n'}, {'result': 'OK'}),
+                         (2, [], []))
+        self.assertEqual(self.count({'result': 'FAIL', 'returncode': 3}),
+                         (0, ['t: fail, status 3'], []))
+        self.assertEqual(self.count({'result': 'SKIP', 'stdout': 'a\nno disk\n'}),
+                         (0, [], [('t', ['no disk'])]))
+
+    def test_a_test_that_breaks_off(self):
+        self.assertEqual(self.count({'result': 'ERROR', 'stdout': '1..3\nok 1 a\n'}),
+                         (1, ['t: 2 of 3 tests did not run'], []))
+        self.assertEqual(self.count({'result': 'TIMEOUT', 'stdout': 'ok 1 a\n'}),
+                         (1, ['t: did not end in time'], []))
+        self.assertEqual(self.count({'result': 'FAIL', 'stdout': 'ok 1 a\nBail out! gone\n'}),
+                         (1, ['t: Bail out! gone'], []))
+
+    def test_a_whole_test_skipped(self):
+        self.assertEqual(self.count({'result': 'SKIP', 'stdout': '1..0 # SKIP nothing here\n'}),
+                         (0, [], [('t', 'nothing here')]))
+
+    def test_last_line_and_status(self):
+        with tempfile.NamedTemporaryFile('w', suffix='.json') as f:
+            f.write(json.dumps({'name': 'x', 'result': 'OK', 'stdout': '1..2\nok 1\nok 2\n'}))
+            f.flush()
+            r = subprocess.run([sys.executable, results.__file__, f.name], capture_output=True,
+                               text=True)
+            self.assertEqual((r.returncode, r.stdout), (0, '2 passed, 0 failed, 0 skipped\n'))
+            r = subprocess.run([sys.executable, results.__file__, f.name, '/nonexistent'],
+                               capture_output=True, text=True)
+        self.assertEqual(r.returncode, 1)
+        self.assertEqual(r.stdout.splitlines()[-1], '2 passed, 1 failed, 0 skipped')
+
+
+class Tap(unittest.TestCase):
+    def test_output(self):
+        class Inner(unittest.TestCase):
+            def test_good(self):
+                pass
+
+            def test_not_here(self):
+                self.skipTest('no reason')
+
+            def test_sub(self):
+                for i in range(3):
+                    with self.subTest(i=i):
+                        self.assertEqual(i, 0)
+
+            def test_wrong(self):
+                self.fail('because')
+
+        out = io.StringIO()
+        tests = unittest.defaultTestLoader.loadTestsFromTestCase(Inner)
+        self.assertFalse(tap.run(tests, out))
+        lines = [x for x in out.getvalue().splitlines() if not x.startswith('#')]
+        self.assertEqual([x.split(' ', 1)[0] for x in lines], ['ok', 'ok', 'not', 'not', '1..4'])
+        self.assertTrue(lines[1].endswith('test_not_here # SKIP no reason'))
+
+
+class Server:
+    """The other end of a monitor, which says what it is told to."""
+
+    def __init__(self, *replies):
+        self.ours, theirs = socket.socketpair()
+        self.seen = []
+        self.thread = threading.Thread(target=self._run, args=(theirs, list(replies)), daemon=True)
+        self.thread.start()
+
+    def _run(self, sock, replies):
+        with sock, sock.makefile('rw') as f:
+            f.write('{"QMP": {"version": {}, "capabilities": ["oob"]}}\n')
+            f.flush()
+            for line in f:
+                request = json.loads(line)
+                self.seen.append(request)
+                if request['execute'] == 'qmp_capabilities':
+                    reply = [{'return': {}, 'id': request['id']}]
+                elif not replies:
+                    return
+                else:
+                    reply = replies.pop(0)
+                for message in reply:
+                    if 'id' not in message and 'event' not in message:
+                        message['id'] = request['id']
+                    text = json.dumps(message) + '\n'
+                    f.write(text[:5])
+                    f.flush()
+                    f.write(text[5:])
+                f.flush()
+
+
+class Monitor(unittest.TestCase):
+    def client(self, *replies, timeout=10):
+        server = Server(*replies)
+        client = QMP(server.ours, timeout)
+        self.addCleanup(client.close)
+        return client, server
+
+    def test_replies_events_and_errors(self):
+        stop = {'event': 'STOP', 'timestamp': {}}
+        client, server = self.client([stop, {'return': 5}],
+                                     [{'return': 1, 'id': 'old'},
+                                      {'error': {'class': 'GenericError', 'desc': 'no'}}])
+        self.assertEqual(client.command('query-x', some_name=1), 5)
+        self.assertEqual(server.seen[1]['arguments'], {'some-name': 1})
+        self.assertEqual(client.wait_event('STOP'), stop)
+        with self.assertRaisesRegex(QMPError, 'query-y: no') as e:
+            client.command('query-y')
+        self.assertEqual((e.exception.error_class, client.events), ('GenericError', []))
+
+    def test_end_and_silence(self):
+        client, _ = self.client()
+        with self.assertRaises(QMPClosed):
+            client.command('quit')
+        client, _ = self.client([])
+        with self.assertRaises(QMPTimeout):
+            client.command('quit', timeout=0.1)
+
+
+class CommandLines(unittest.TestCase):
+    def run_program(self, *argv, **kinds):
+        return subprocess.run([os.path.join(TOP, argv[0]), *argv[1:]], capture_output=True,
+                              text=True, timeout=60, **kinds)
+
+    def test_configure_says_what_is_missing(self):
+        r = self.run_program('configure', '--build-dir=/nonexistent/b', '--meson=no-meson',
+                             env=dict(os.environ, PKG_CONFIG_LIBDIR='/nonexistent'))
+        self.assertEqual(r.returncode, 1)
+        self.assertIn('apt-get install', r.stderr)
+        for package in ('meson', 'libglib2.0-dev', 'libgnutls28-dev'):
+            self.assertIn(package, r.stderr)
+
+    def test_unknown_options(self):
+        for program in ('configure', 'scripts/install-deps', 'scripts/check'):
+            with self.subTest(program):
+                r = self.run_program(program, '--no-such-option')
+                self.assertEqual((r.returncode, r.stdout), (1, ''))
+                self.assertIn('unknown option: --no-such-option', r.stderr)
+                self.assertEqual(self.run_program(program, '--help').returncode, 0)
+
+    def test_packages_of_configure_are_installed(self):
+        listed = self.run_program('scripts/install-deps', '--list').stdout.split()
+        with open(os.path.join(TOP, 'configure'), encoding='utf-8') as f:
+            named = [line.split()[3] for line in f
+                     if line.strip().startswith('need_library ') and len(line.split()) > 3]
+        self.assertGreater(len(named), 5)
+        self.assertEqual([p for p in named if p.startswith('lib') and p not in listed], [])
+
+    def test_demo_options(self):
+        from vmtools import demo
+        self.assertEqual(demo.size('1.5G'), 3 << 29)
+        self.assertEqual(demo.size('512'), 512 << 20)
+        self.assertEqual(demo.human(1536), '1.5 KiB')
+        for wrong in (['--memory', '1M'], ['--memory', 'x'], ['--vcpus', '0'],
+                      ['--dirty-rate', '1k'], ['--no-such']):
+            with self.subTest(wrong), contextlib.redirect_stderr(io.StringIO()), \
+                    self.assertRaises(SystemExit):
+                demo.parse(wrong)
+
+
+if __name__ == '__main__':
+    tap.main()
