@@ -341,30 +341,55 @@ static bool connect_now(Chardev *chr, Error **errp)
            new_connection(chr, sioc, errp);
 }
 
+/* What came of an attempt; owns all of it. */
+typedef struct ConnectResult {
+    Chardev *chr;
+    QIOChannelSocket *sioc;
+    Error *err;
+} ConnectResult;
+
+static gboolean connect_done(gpointer opaque)
+{
+    g_autofree ConnectResult *r = opaque;
+    SocketChardev *s = SOCKET_CHARDEV(r->chr);
+
+    if (!s->closing) {
+        s->state = TCP_CHARDEV_STATE_DISCONNECTED;
+        if (r->err || !new_connection(r->chr, r->sioc, &r->err)) {
+            /* Once is enough: it is tried again and again. */
+            if (!s->connect_err_reported) {
+                error_prepend(&r->err, "Unable to connect character device %s: ",
+                              r->chr->label);
+                error_report_err(g_steal_pointer(&r->err));
+                s->connect_err_reported = true;
+            }
+            schedule_reconnect(r->chr);
+        }
+    }
+    error_free(r->err);
+    object_unref(r->sioc);
+    object_unref(r->chr);
+    return G_SOURCE_REMOVE;
+}
+
 static void connected(QIOTask *task, gpointer opaque)
 {
-    QIOChannelSocket *sioc = QIO_CHANNEL_SOCKET(qio_task_get_source(task));
+    ConnectResult *r = g_new0(ConnectResult, 1);
     Chardev *chr = opaque; /* a reference of ours */
-    SocketChardev *s = SOCKET_CHARDEV(chr);
-    Error *err = NULL;
+    GSource *source;
 
-    if (s->closing) {
-        object_unref(OBJECT(chr));
+    r->chr = chr;
+    r->sioc = QIO_CHANNEL_SOCKET(object_ref(qio_task_get_source(task)));
+    qio_task_propagate_error(task, &r->err);
+    if (g_main_context_is_owner(chr->gcontext ?: g_main_context_default())) {
+        connect_done(r);
         return;
     }
-    s->state = TCP_CHARDEV_STATE_DISCONNECTED;
-    if (qio_task_propagate_error(task, &err) || !new_connection(chr, sioc, &err)) {
-        /* Once is enough: it is tried again and again. */
-        if (!s->connect_err_reported) {
-            error_prepend(&err, "Unable to connect character device %s: ", chr->label);
-            error_report_err(err);
-            s->connect_err_reported = true;
-        } else {
-            error_free(err);
-        }
-        schedule_reconnect(chr);
-    }
-    object_unref(OBJECT(chr));
+    /* The front end has moved to another thread since. */
+    source = g_idle_source_new();
+    g_source_set_callback(source, connect_done, r, NULL);
+    g_source_attach(source, chr->gcontext);
+    g_source_unref(source);
 }
 
 static void connect_later(Chardev *chr)

@@ -63,7 +63,7 @@ bool migration_has_all_channels(void)
 /* Give back what the load used.  The thread has ended or is about to.  BQL. */
 static void incoming_destroy(MigrationIncomingState *mis)
 {
-    QEMUFile *f;
+    QEMUFile *f = NULL;
 
     if (mis->thread_created) {
         qemu_thread_join(&mis->thread);

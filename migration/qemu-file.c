@@ -469,5 +469,16 @@ size_t qemu_get_counted_string(QEMUFile *f, char buf[256])
     size_t got = qemu_get_buffer(f, buf, len);
 
     buf[got] = 0;
-    return got == len ? len : 0;
+    if (got != len) {
+        return 0;
+    }
+    if (memchr(buf, 0, len)) {
+        /* Compared as C strings, it would pass for another name. */
+        Error *err = NULL;
+
+        error_setg(&err, "a name of %zu bytes has a zero byte in it", len);
+        qemu_file_set_error_obj(f, -EINVAL, err);
+        return 0;
+    }
+    return len;
 }

@@ -320,6 +320,23 @@ static const char *field_type_name(const VMStateField *field)
     return field->info && field->info->name ? field->info->name : "unknown";
 }
 
+/*
+ * What the description calls a field. Names that several fields of a structure share are numbered, so
+ * that readers can keep them in a dictionary.
+ */
+static char *desc_field_name(const VMStateDescription *vmsd, const VMStateField *field)
+{
+    unsigned same = 0, before = 0;
+
+    for (const VMStateField *other = vmsd->fields; other->flags != VMS_END; other++) {
+        if (g_str_equal(other->name, field->name)) {
+            before += other < field;
+            same++;
+        }
+    }
+    return same > 1 ? g_strdup_printf("%s[%u]", field->name, before) : g_strdup(field->name);
+}
+
 static void desc_field_start(JSONWriter *vmdesc, const VMStateField *field, const char *type,
                              uint64_t i, uint64_t n)
 {
@@ -364,12 +381,13 @@ static int save_element(QEMUFile *f, const VMStateField *field, uint8_t *elem, u
     return field->info->put(f, elem, size, field, vmdesc);
 }
 
-static int save_field(QEMUFile *f, const VMStateField *field, void *opaque, JSONWriter *vmdesc,
-                      Error **errp)
+static int save_field(QEMUFile *f, const VMStateDescription *vmsd, const VMStateField *field,
+                      void *opaque, JSONWriter *vmdesc, Error **errp)
 {
     uint64_t n = field_count(field, opaque), size = field_size(field, opaque);
     uint8_t *base = field_base(field, opaque);
     bool uniform = field_is_uniform(field);
+    g_autofree char *name = vmdesc ? desc_field_name(vmsd, field) : NULL;
 
     assert(base || !n || !size);
     for (uint64_t i = 0; i < n; i++) {
@@ -386,6 +404,7 @@ static int save_field(QEMUFile *f, const VMStateField *field, void *opaque, JSON
             shown.info = &vmstate_info_nullptr;
         }
         if (desc) {
+            shown.name = name;
             desc_field_start(desc, &shown, field_type_name(&shown), i, n);
         }
         ret = null ? vmstate_info_nullptr.put(f, NULL, 1, &null_field, NULL)
@@ -455,7 +474,7 @@ int vmstate_save_state_v(QEMUFile *f, const VMStateDescription *vmsd, void *opaq
     for (const VMStateField *field = vmsd->fields; field && field->flags != VMS_END && !ret;
          field++) {
         if (field_exists(field, opaque, version_id)) {
-            ret = save_field(f, field, opaque, vmdesc, errp);
+            ret = save_field(f, vmsd, field, opaque, vmdesc, errp);
         } else if (field->flags & VMS_MUST_EXIST) {
             error_setg(errp, "output validation failed: %s: %s", vmsd->name, field->name);
             ret = -EINVAL;

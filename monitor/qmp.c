@@ -443,13 +443,41 @@ void qmp_qmp_capabilities(bool has_enable, QMPCapabilityList *enable, Error **er
 
 /* ---- making and ending them ---- */
 
-static gboolean start_in_context(gpointer opaque)
+static void start(MonitorQMP *mon)
 {
-    MonitorQMP *mon = opaque;
-
     qemu_chr_fe_set_handlers(&mon->common.chr, qmp_can_read, qmp_read, qmp_event, NULL, mon,
                              monitor_context(&mon->common), true);
+}
+
+typedef struct Handover {
+    MonitorQMP *mon;
+    QemuEvent done;
+} Handover;
+
+static gboolean start_in_context(gpointer opaque)
+{
+    Handover *h = opaque;
+
+    start(h->mon);
+    qemu_event_set(&h->done);
     return G_SOURCE_REMOVE;
+}
+
+/*
+ * The character device moves from the main thread to the I/O thread: the former waits meanwhile, so
+ * that neither ever sees the other's half of it.
+ */
+static void start_in_io_thread(MonitorQMP *mon)
+{
+    Handover h = { .mon = mon };
+    GSource *source = g_idle_source_new();
+
+    qemu_event_init(&h.done, false);
+    g_source_set_callback(source, start_in_context, &h, NULL);
+    g_source_attach(source, monitor_io_context());
+    g_source_unref(source);
+    qemu_event_wait(&h.done);
+    qemu_event_destroy(&h.done);
 }
 
 bool monitor_init_qmp(Chardev *chr, bool pretty, Error **errp)
@@ -475,15 +503,9 @@ bool monitor_init_qmp(Chardev *chr, bool pretty, Error **errp)
     monitor_list_append(&mon->common);
 
     if (mon->common.use_io_thread) {
-        GSource *source = g_idle_source_new();
-
-        /* Reading must begin in the thread that it goes on in. */
-        g_source_set_priority(source, G_PRIORITY_DEFAULT);
-        g_source_set_callback(source, start_in_context, mon, NULL);
-        g_source_attach(source, monitor_io_context());
-        g_source_unref(source);
+        start_in_io_thread(mon);
     } else {
-        start_in_context(mon);
+        start(mon);
     }
     return true;
 }

@@ -119,7 +119,7 @@ static void bh_enqueue(QEMUBH *bh, bool delete)
     if (!bh->queued) {
         bh->queued = true;
         bh->next = NULL;
-        *bh_queue_tail = bh;
+        qatomic_set(bh_queue_tail, bh);
         bh_queue_tail = &bh->next;
         wake = true;
     }
@@ -182,7 +182,7 @@ static gboolean bh_source_dispatch(GSource *source, GSourceFunc fn, gpointer dat
         QEMUBH *bh = bh_queue;
         bool run = bh->scheduled, done = bh == last;
 
-        bh_queue = bh->next;
+        qatomic_set(&bh_queue, bh->next);
         if (!bh_queue) {
             bh_queue_tail = &bh_queue;
         }

@@ -130,7 +130,7 @@ static inline void qemu_get_sbe64s(QEMUFile *f, int64_t *pv)
 {
     *pv = qemu_get_be64(f);
 }
-/* str8 into @buf; the length, or 0 on error. */
+/* str8 into @buf; the length, or 0 on error (a zero byte in it is one). */
 size_t qemu_get_counted_string(QEMUFile *f, char buf[256]);
 /* Bytes taken so far: the offset in the stream of what comes next. */
 uint64_t qemu_file_position(QEMUFile *f);

@@ -51,7 +51,8 @@ def count_tap(name, output, count):
             count.failed.append(f'{name}: {title}')
         else:
             count.passed += 1
-    if planned is not None and points < planned:
+    # A test that gave up has said so already.
+    if planned is not None and points < planned and 'Bail out!' not in output:
         failed += 1
         count.failed.append(f'{name}: {planned - points} of {planned} tests did not run')
     return points, failed

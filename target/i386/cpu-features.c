@@ -141,15 +141,15 @@ static void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 }
 
 /*
- * What may be given without KVM: the instructions that the translator knows, x86-64-v2 and some.
- * Everything that needs state beyond SSE is left out, XSAVE with it.
+ * What may be given without KVM: what libunicorn 2.0 executes, found by trying. It lacks PCLMULQDQ,
+ * POPCNT, MOVBE, AVX, XSAVE; its SYSCALL and NX cannot be switched on; VME and x2APIC are not emulated here.
  */
 static const FeatureWordArray tcg_features = {
-    [FEAT_1_EDX] = 0x078bfbff,
-    [FEAT_1_ECX] = 0x00b82203 | 1u << 31,
+    [FEAT_1_EDX] = 0x078bfbfd,
+    [FEAT_1_ECX] = 0x02182201 | 1u << 31,
     [FEAT_6_EAX] = 0x4,
-    [FEAT_7_0_EBX] = 0x00000288 | 1u << 7 | 1u << 20,
-    [FEAT_8000_0001_EDX] = 0x20100800 | 1u << 27,
+    [FEAT_7_0_EBX] = 0x00080308,
+    [FEAT_8000_0001_EDX] = 0x28000000,
     [FEAT_8000_0001_ECX] = 0x00000021,
 };
 

@@ -89,7 +89,7 @@ static void reset_core(CPUX86State *env)
     int i;
 
     env->hflags = 0;
-    env->hflags2 = HF2_GIF_MASK;
+    env->hflags2 = HF2_GIF_MASK | HF2_VGIF_MASK;
     memset(env->regs, 0, sizeof(env->regs));
     env->regs[R_EDX] = env->cpuid_version;
     env->eip = 0xfff0;

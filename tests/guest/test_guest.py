@@ -24,8 +24,9 @@ from vmtools import migrate, tap                                # noqa: E402
 from vmtools.machine import MICROVM, Machine, SerialTap         # noqa: E402
 
 GUESTS = os.environ.get('GUEST_DIR', HERE)
-BINARY = shutil.which(os.environ.get('GUEST_BINARY')
-                      or os.environ.get('QEMU_BINARY', 'qemu-system-x86_64'))
+PROGRAM = (os.environ.get('GUEST_BINARY')
+           or os.environ.get('QEMU_BINARY', 'qemu-system-x86_64'))
+BINARY = shutil.which(PROGRAM)
 PAGE = check.PAGE
 
 
@@ -203,7 +204,7 @@ def accelerator():
     return 'kvm' if os.access('/dev/kvm', os.R_OK | os.W_OK) else 'tcg'
 
 
-@unittest.skipIf(BINARY is None, 'no emulator: qemu-system-x86_64 is not installed')
+@unittest.skipIf(BINARY is None, f'{PROGRAM} is not there')
 class Emulated(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.TemporaryDirectory(prefix='godwit-')

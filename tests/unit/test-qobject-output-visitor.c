@@ -55,7 +55,7 @@ static void test_struct(void)
     Derived inner = {.id = (char *)"in", .count = 2};
     Derived d = {
         .id = (char *)"x", .has_mood = true, .mood = MOOD_SAD, .count = 1, .inner = &inner,
-        .any = any, .list = &list,
+        .any = any, .has_list = true, .list = &list,
     };
 
     ASSERT_OUTPUT(Derived, &d,
@@ -104,12 +104,7 @@ static void test_round_trip(void)
 
         visit_type_Lists(v, NULL, &l, &error_abort);
         visit_free(v);
-        if (i == 1) {
-            /* Empty arrays and absent ones are both NULL in C. */
-            ASSERT_OUTPUT(Lists, l, "{\"ints\": [1, -2], \"moods\": [\"happy\", \"sad\"]}");
-        } else {
-            ASSERT_OUTPUT(Lists, l, texts[i]);
-        }
+        ASSERT_OUTPUT(Lists, l, texts[i]); /* an empty array is not an absent one */
     }
 }
 

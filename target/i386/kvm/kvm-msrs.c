@@ -129,8 +129,16 @@ static const MSRInfo msrs[] = {
     M(TSC_DEADLINE, tsc_deadline, LATE),
 };
 
+/* struct kvm_msrs without its entries, so that a fixed number of them may follow. */
+typedef struct MSRHeader {
+    uint32_t nmsrs;
+    uint32_t pad;
+} MSRHeader;
+
+QEMU_BUILD_BUG_ON(sizeof(MSRHeader) != sizeof(struct kvm_msrs));
+
 typedef struct MSRBuffer {
-    struct kvm_msrs info;
+    MSRHeader info;
     struct kvm_msr_entry entries[ARRAY_SIZE(msrs)];
 } MSRBuffer;
 
@@ -166,7 +174,7 @@ static void store(CPUX86State *env, const MSRInfo *m, uint64_t value)
         *(uint32_t *)p = value;
         break;
     case MTRR_MASK:
-        *(uint64_t *)p = value & (UINT64_C(1) << 11) ? value | beyond_physical(env) : value;
+        *(uint64_t *)p = value | beyond_physical(env);
         break;
     default:
         *(uint64_t *)p = value;
@@ -189,7 +197,7 @@ int kvm_x86_init_msrs(X86CPU *cpu)
     cpu->kvm->msr_usable = g_new0(bool, ARRAY_SIZE(msrs));
     for (i = 0; i < ARRAY_SIZE(msrs); i++) {
         struct {
-            struct kvm_msrs info;
+            MSRHeader info;
             struct kvm_msr_entry entry;
         } one = { .info.nmsrs = 1, .entry.index = msrs[i].index };
 

@@ -1,0 +1,326 @@
+/*
+ * Entries of bytes that firmware selects by number and reads, byte by byte from a port or in one go
+ * by DMA. The entries follow from the machine's configuration, so that only what is selected, and the
+ * half-written DMA address, are state.
+ *
+ * All of it is read-only for the guest.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "hw/nvram/fw_cfg.h"
+#include "hw/sysbus.h"
+#include "migration/vmstate.h"
+#include "system/address-spaces.h"
+
+DECLARE_INSTANCE_CHECKER(FWCfgState, FW_CFG, TYPE_FW_CFG_IO)
+
+#define KEY_ARCH_LOCAL  0x8000
+#define KEY_INVALID     0xffff
+#define ID_INTERFACE    1
+#define ID_DMA          2
+#define DMA_SIGNATURE   UINT64_C(0x51454d5520434647)    /* its letters */
+#define FILE_NAME_LEN   56
+#define DMA_CHUNK       (UINT32_C(1) << 16)
+
+enum { DMA_ERROR = 1, DMA_READ = 2, DMA_SKIP = 4, DMA_SELECT = 8, DMA_WRITE = 16 };
+
+typedef struct File {
+    char name[FILE_NAME_LEN];
+    uint16_t key;
+    uint32_t len;
+} File;
+
+struct FWCfgState {
+    SysBusDevice parent_obj;
+
+    MemoryRegion ports, dma;
+    GHashTable *entries;        /* of GBytes, by number */
+    GArray *files;              /* of File, by name */
+
+    uint16_t cur_entry;
+    uint32_t cur_offset;
+    uint64_t dma_addr;
+};
+
+/* -- Entries ------------------------------------------------------------------------------------- */
+
+void fw_cfg_add_bytes(FWCfgState *s, uint16_t key, const void *data, size_t len)
+{
+    g_hash_table_insert(s->entries, GUINT_TO_POINTER(key), g_bytes_new(data, len));
+}
+
+void fw_cfg_add_i16(FWCfgState *s, uint16_t key, uint16_t value)
+{
+    value = cpu_to_le16(value);
+    fw_cfg_add_bytes(s, key, &value, sizeof(value));
+}
+
+void fw_cfg_add_i32(FWCfgState *s, uint16_t key, uint32_t value)
+{
+    value = cpu_to_le32(value);
+    fw_cfg_add_bytes(s, key, &value, sizeof(value));
+}
+
+void fw_cfg_add_i64(FWCfgState *s, uint16_t key, uint64_t value)
+{
+    value = cpu_to_le64(value);
+    fw_cfg_add_bytes(s, key, &value, sizeof(value));
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    return strcmp(((const File *)a)->name, ((const File *)b)->name);
+}
+
+void fw_cfg_add_file(FWCfgState *s, const char *name, const void *data, size_t len)
+{
+    File file = { .key = FW_CFG_FILE_FIRST + s->files->len, .len = len };
+    g_autoptr(GByteArray) dir = g_byte_array_new();
+    uint32_t count;
+
+    g_assert(strlen(name) < FILE_NAME_LEN);
+    g_strlcpy(file.name, name, sizeof(file.name));
+    g_array_append_val(s->files, file);
+    g_array_sort(s->files, compare_files);
+    fw_cfg_add_bytes(s, file.key, data, len);
+
+    /* The directory is big endian, for what that is worth. */
+    count = cpu_to_be32(s->files->len);
+    g_byte_array_append(dir, (uint8_t *)&count, sizeof(count));
+    for (unsigned i = 0; i < s->files->len; i++) {
+        const File *f = &g_array_index(s->files, File, i);
+        uint8_t row[8 + FILE_NAME_LEN] = { 0 };
+
+        stl_be_p(row, f->len);
+        stw_be_p(row + 4, f->key);
+        memcpy(row + 8, f->name, FILE_NAME_LEN);
+        g_byte_array_append(dir, row, sizeof(row));
+    }
+    fw_cfg_add_bytes(s, FW_CFG_FILE_DIR, dir->data, dir->len);
+}
+
+static bool select_entry(FWCfgState *s, uint16_t key)
+{
+    bool exists = g_hash_table_contains(s->entries, GUINT_TO_POINTER(key));
+
+    s->cur_offset = 0;
+    s->cur_entry = exists ? key : KEY_INVALID;
+    return exists;
+}
+
+/* What is left of the selected entry: its bytes from cur_offset, *@len of them. */
+static const uint8_t *rest_of_entry(FWCfgState *s, size_t *len)
+{
+    GBytes *bytes = g_hash_table_lookup(s->entries, GUINT_TO_POINTER(s->cur_entry));
+    const uint8_t *data = bytes ? g_bytes_get_data(bytes, len) : NULL;
+
+    if (!data || s->cur_offset >= *len) {
+        *len = 0;
+        return NULL;
+    }
+    *len -= s->cur_offset;
+    return data + s->cur_offset;
+}
+
+/* -- Ports --------------------------------------------------------------------------------------- */
+
+static uint64_t ports_read(void *opaque, hwaddr addr, unsigned size)
+{
+    FWCfgState *s = opaque;
+    uint64_t value = 0;
+
+    if (addr != 1) {
+        return 0;
+    }
+    for (unsigned i = 0; i < size; i++) {
+        size_t len;
+        const uint8_t *data = rest_of_entry(s, &len);
+
+        if (len) {
+            value |= (uint64_t)*data << 8 * i;
+            s->cur_offset++;
+        }
+    }
+    return value;
+}
+
+static void ports_write(void *opaque, hwaddr addr, uint64_t data, unsigned size)
+{
+    if (addr == 0 && size == 2) {
+        select_entry(opaque, data);
+    }
+}
+
+static const MemoryRegionOps ports_ops = {
+    .read = ports_read,
+    .write = ports_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = { .min_access_size = 1, .max_access_size = 2, .unaligned = true },
+    .impl = { .min_access_size = 1, .max_access_size = 2, .unaligned = true },
+};
+
+/* -- DMA ----------------------------------------------------------------------------------------- */
+
+static bool dma_to_guest(FWCfgState *s, uint64_t address, uint32_t length)
+{
+    while (length) {
+        static const uint8_t nothing[4096];
+        size_t len;
+        const uint8_t *data = rest_of_entry(s, &len);
+        uint32_t now = MIN(length, len ? len : sizeof(nothing));
+
+        now = MIN(now, DMA_CHUNK);
+        if (address_space_write(&address_space_memory, address, MEMTXATTRS_UNSPECIFIED,
+                                len ? data : nothing, now) != MEMTX_OK) {
+            return false;
+        }
+        if (len) {
+            s->cur_offset += now;
+        }
+        address += now;
+        length -= now;
+    }
+    return true;
+}
+
+static void dma_run(FWCfgState *s)
+{
+    hwaddr at = s->dma_addr;
+    uint8_t request[16];
+    uint32_t control, length, result = 0;
+    uint64_t address;
+    size_t rest;
+
+    s->dma_addr = 0;
+    if (address_space_read(&address_space_memory, at, MEMTXATTRS_UNSPECIFIED, request,
+                           sizeof(request)) != MEMTX_OK) {
+        address_space_stl_be(&address_space_memory, at, DMA_ERROR, MEMTXATTRS_UNSPECIFIED, NULL);
+        return;
+    }
+    control = ldl_be_p(request);
+    length = ldl_be_p(request + 4);
+    address = ldq_be_p(request + 8);
+    if (control & DMA_SELECT) {
+        select_entry(s, control >> 16);
+    }
+    if (control & DMA_READ) {
+        result = dma_to_guest(s, address, length) ? 0 : DMA_ERROR;
+    } else if (control & DMA_WRITE) {
+        result = DMA_ERROR;
+    } else if (control & DMA_SKIP) {
+        rest_of_entry(s, &rest);
+        s->cur_offset += MIN(rest, length);
+    }
+    address_space_stl_be(&address_space_memory, at, result, MEMTXATTRS_UNSPECIFIED, NULL);
+}
+
+static uint64_t dma_read(void *opaque, hwaddr addr, unsigned size)
+{
+    return DMA_SIGNATURE >> 8 * (8 - addr - size);
+}
+
+static void dma_write(void *opaque, hwaddr addr, uint64_t data, unsigned size)
+{
+    FWCfgState *s = opaque;
+
+    if (size == 8) {
+        s->dma_addr = data;
+        dma_run(s);
+    } else if (addr == 0) {
+        s->dma_addr = data << 32;
+    } else {
+        s->dma_addr |= (uint32_t)data;
+        dma_run(s);
+    }
+}
+
+static const MemoryRegionOps dma_ops = {
+    .read = dma_read,
+    .write = dma_write,
+    .endianness = DEVICE_BIG_ENDIAN,
+    .valid = { .min_access_size = 1, .max_access_size = 8 },
+    .impl = { .min_access_size = 4, .max_access_size = 8 },
+};
+
+/* -- State --------------------------------------------------------------------------------------- */
+
+static const VMStateDescription vmstate_dma = {
+    .name = "fw_cfg/dma",
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(dma_addr, FWCfgState),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+static const VMStateDescription vmstate_fw_cfg = {
+    .name = "fw_cfg",
+    .version_id = 2,
+    .minimum_version_id = 2,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT16(cur_entry, FWCfgState),
+        VMSTATE_UINT32_V(cur_offset, FWCfgState, 2),
+        VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription *const[]) { &vmstate_dma, NULL },
+};
+
+static void fw_cfg_reset(DeviceState *dev)
+{
+    FWCfgState *s = FW_CFG(dev);
+
+    select_entry(s, FW_CFG_SIGNATURE);
+    s->dma_addr = 0;
+}
+
+static void fw_cfg_initfn(Object *obj)
+{
+    FWCfgState *s = FW_CFG(obj);
+
+    s->entries = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_bytes_unref);
+    s->files = g_array_new(false, false, sizeof(File));
+    fw_cfg_add_bytes(s, FW_CFG_SIGNATURE, "QEMU", 4);
+    fw_cfg_add_i32(s, FW_CFG_ID, ID_INTERFACE | ID_DMA);
+}
+
+static void fw_cfg_finalize(Object *obj)
+{
+    FWCfgState *s = FW_CFG(obj);
+
+    g_hash_table_unref(s->entries);
+    g_array_unref(s->files);
+}
+
+static void fw_cfg_class_init(ObjectClass *oc, void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(oc);
+
+    dc->vmsd = &vmstate_fw_cfg;
+    dc->user_creatable = false;
+    device_class_set_legacy_reset(dc, fw_cfg_reset);
+}
+
+FWCfgState *fw_cfg_init_io_dma(uint32_t iobase)
+{
+    DeviceState *dev = qdev_new(TYPE_FW_CFG_IO);
+    FWCfgState *s = FW_CFG(dev);
+
+    sysbus_realize_and_unref(SYS_BUS_DEVICE(dev), &error_abort);
+    memory_region_init_io(&s->ports, OBJECT(s), &ports_ops, s, "fwcfg", 2);
+    memory_region_add_subregion(get_system_io(), iobase, &s->ports);
+    memory_region_init_io(&s->dma, OBJECT(s), &dma_ops, s, "fwcfg.dma", 8);
+    memory_region_add_subregion(get_system_io(), iobase + 4, &s->dma);
+    return s;
+}
+
+static const TypeInfo fw_cfg_types[] = {
+    {
+        .name = TYPE_FW_CFG_IO,
+        .parent = TYPE_SYS_BUS_DEVICE,
+        .instance_size = sizeof(FWCfgState),
+        .instance_init = fw_cfg_initfn,
+        .instance_finalize = fw_cfg_finalize,
+        .class_init = fw_cfg_class_init,
+    },
+};
+DEFINE_TYPES(fw_cfg_types)

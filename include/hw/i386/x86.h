@@ -1,0 +1,73 @@
+/*
+ * What x86 machines have in common: RAM around the hole below 4 GiB, CPUs, and ways to start them.
+ *
+ * Locking: BQL; all of it is for a machine's init function. Errors end the program where a function
+ * has no errp.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#ifndef HW_I386_X86_H
+#define HW_I386_X86_H
+
+#include "hw/boards.h"
+#include "system/memory.h"
+
+#define X86_RAM_SPLIT      0xc0000000u /* RAM beyond this size continues at 4 GiB */
+#define X86_LOW_RAM_END    0x9fc00u    /* where conventional memory ends */
+#define X86_ROM_SIZE       0x10000u    /* of the start-up ROM and the least of firmware */
+#define X86_KVM_RESERVED   0xfeffc000u /* KVM's own pages, up to the ROM */
+
+typedef struct X86MemoryEntry {
+    uint64_t addr, size;
+    uint32_t type;              /* 1 RAM, 2 reserved: as BIOSes number them */
+} X86MemoryEntry;
+
+/** State of a machine that is being set up. */
+typedef struct X86Setup {
+    MachineState *ms;
+    uint64_t below_4g, above_4g; /* bytes of RAM */
+    X86MemoryEntry map[8];      /* ascending */
+    unsigned map_len;
+    MemoryRegion ram_below, ram_above, bios, isa_bios;
+    bool has_pic, has_pit;      /* for the MP table */
+
+    /* Where the first CPU begins, in 32-bit protected mode with flat segments; 0: it halts. */
+    uint32_t entry, ebx, esi;
+    struct FWCfgState *fw_cfg;  /* gets the kernel's parts too */
+} X86Setup;
+
+/** Map ms->ram and fill in the memory map. */
+void x86_ram_init(X86Setup *x);
+
+/** Make ms->smp.cpus CPUs of ms->cpu_type; they are reset with the machine. */
+bool x86_cpus_init(MachineState *ms, Error **errp);
+/** The APIC id of CPU number @index; from socket, core and thread, as CPUID tells them. */
+uint32_t x86_apic_id_from_cpu_index(const MachineState *ms, unsigned index);
+
+/**
+ * Map block "pc.bios" below 4 GiB and 1 MiB: @ms's firmware, or else a ROM that starts what
+ * x86_load_kernel() has loaded.
+ */
+bool x86_bios_init(X86Setup *x, Error **errp);
+/** Fill a start-up ROM of X86_ROM_SIZE bytes. */
+void x86_make_start_rom(const X86Setup *x, uint8_t *rom);
+
+/** Load ms's kernel (PVH ELF or bzImage), command line and initrd, if there are any. */
+bool x86_load_kernel(X86Setup *x, Error **errp);
+/** The two forms. @kernel: the file, @len bytes, to be left alone; @initrd: taken, NULL if none. */
+bool x86_load_pvh(X86Setup *x, const uint8_t *kernel, uint64_t len, void *initrd,
+                  uint64_t initrd_len, Error **errp);
+bool x86_is_bzimage(const uint8_t *kernel, uint64_t len);
+bool x86_load_bzimage(X86Setup *x, const uint8_t *kernel, uint64_t len, void *initrd,
+                      uint64_t initrd_len, Error **errp);
+/**
+ * Put @initrd as high as possible below @limit (and in RAM below 4 GiB), but above all that is
+ * loaded. *@addr.
+ */
+bool x86_place_initrd(X86Setup *x, void *initrd, uint64_t len, uint64_t limit, hwaddr *addr,
+                      Error **errp);
+
+/** Port 0x92: A20 gate and reset. */
+void port92_create(void);
+
+#endif
