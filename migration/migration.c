@@ -103,7 +103,6 @@ void migration_object_init(void)
     object_apply_globals(OBJECT(current_migration), &error_fatal);
     migrate_options_check(&error_fatal);
     migration_incoming_init();
-    register_global_state();
     ram_mig_init();
 }
 

@@ -51,7 +51,11 @@ typedef struct SaveStateEntry {
 
 /* Under the BQL; does not change while a migration runs. */
 static QTAILQ_HEAD(, SaveStateEntry) handlers = QTAILQ_HEAD_INITIALIZER(handlers);
-static uint32_t next_section_id;
+/*
+ * Not from 0: QEMU takes a part of section 0 for that of the first of its own handlers that has not
+ * begun yet (seen with 7.2).
+ */
+static uint32_t next_section_id = 1;
 static const char *machine_name = "none";
 
 /* The description of the devices being saved, until it is sent. */

@@ -137,14 +137,20 @@ static int load_subsections(QEMUFile *f, const VMStateDescription *vmsd, void *o
         size_t len = qemu_peek_byte(f, 1);
         int version, ret;
 
-        /* Only what begins with our name and a slash is ours: the rest is our parent's. */
+        /*
+         * Only what begins with our name is ours: the rest is our parent's. A slash follows in all
+         * but a few old names ("apic_sipi").
+         */
         if (len < prefix + 1 || qemu_peek_buffer(f, &text, len, 2) != len ||
-            memcmp(text, vmsd->name, prefix) || text[prefix] != '/') {
+            memcmp(text, vmsd->name, prefix)) {
             return 0;
         }
         memcpy(name, text, len);
         name[len] = 0;
         sub = find_subsection(vmsd, name);
+        if (!sub && name[prefix] != '/') {
+            return 0;
+        }
         if (!sub) {
             error_setg(errp, "unknown subsection '%s'", name);
             return -ENOENT;

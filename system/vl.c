@@ -15,6 +15,7 @@
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "hw/qdev-properties.h"
+#include "migration/global_state.h"
 #include "migration/misc.h"
 #include "migration/vmstate.h"
 #include "monitor/monitor.h"
@@ -440,6 +441,8 @@ void qemu_init(int argc, char **argv)
     create_devices();
     qdev_machine_creation_done();
     machine_notify_init_done();
+    /* Behind all devices, where readers of other programs' streams are used to finding it. */
+    register_global_state();
     accel_setup_post(ms);
     qdev_prop_check_globals();
     dump_vmstate();

@@ -503,7 +503,7 @@ static void flat_segment(CPUX86State *env, int seg, uint16_t selector, unsigned 
     };
 }
 
-/* SYSCALL; the library has moved RIP behind it. Its SCE bit cannot be set there, so it is not asked for. */
+/* SYSCALL; the library has moved RIP behind it. */
 static void do_syscall(CPUX86State *env)
 {
     uint16_t selector = env->star >> 32;

@@ -37,6 +37,12 @@ static const uint32_t mtrr_fixed_msrs[11] = {
                     HF_MP_MASK | HF_EM_MASK | HF_TS_MASK | HF_LMA_MASK | HF_CS64_MASK |       \
                     HF_OSFXSR_MASK | HF_SMAP_MASK)
 
+/*
+ * The library's CPU has SYSCALL and NX but does not let the guest switch them on, nor off once they
+ * are. So they always are.
+ */
+#define EFER_ALWAYS (MSR_EFER_SCE | MSR_EFER_NXE)
+
 uint64_t tcg_reg(TCGVcpu *v, int regid)
 {
     uint64_t value = 0; /* the library writes no more bytes than the register has */
@@ -197,6 +203,7 @@ void tcg_put_registers(TCGVcpu *v)
 {
     CPUX86State *env = cpu_env(v->cpu);
     uint16_t fptags = 0;
+    uint64_t efer;
     TCGSegment *seg;
 
     for (int i = 0; i < 8; i++) {
@@ -249,7 +256,8 @@ void tcg_put_registers(TCGVcpu *v)
     put_segment(&seg[7], &env->tr);
     put_segment(&seg[8], &env->gdt);
     put_segment(&seg[9], &env->idt);
-    memcpy(tcg_context_at(v, tcg_layout.efer), &env->efer, sizeof(env->efer));
+    efer = env->efer | EFER_ALWAYS;
+    memcpy(tcg_context_at(v, tcg_layout.efer), &efer, sizeof(efer));
     put_tsc(v);
     uc_context_restore(v->uc, v->context);
     v->set_tsc = false;

@@ -3,8 +3,8 @@
  * mode and jumps to the kernel, and the MP table, by which a kernel without ACPI finds CPUs and
  * interrupt lines.
  *
- * Starting through a ROM rather than by setting registers makes every reset the same, whoever
- * does it: the ROM is memory, and travels with the machine.
+ * Starting through a ROM rather than by setting registers makes every reset the same, on whichever
+ * program the machine is by then: the ROM is memory, and travels with it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -114,15 +114,15 @@ bool x86_bios_init(X86Setup *x, Error **errp)
         data = g_malloc0(size);
         x86_make_start_rom(x, data);
     }
-    if (!memory_region_init_rom(&x->bios, NULL, "pc.bios", size, errp)) {
+    /* As if it had been copied to RAM already: firmware for this machine keeps its variables there. */
+    if (!memory_region_init_ram(&x->bios, NULL, "pc.bios", size, errp)) {
         return false;
     }
-    memcpy(memory_region_get_ram_ptr(&x->bios), data, size);
     memory_region_add_subregion(get_system_memory(), FOUR_GIB - size, &x->bios);
 
     /* The last of it shows below 1 MiB too, in place of RAM. */
     isa_size = MIN(size, 2 * X86_ROM_SIZE);
     memory_region_init_alias(&x->isa_bios, owner, "isa-bios", &x->bios, size - isa_size, isa_size);
     memory_region_add_subregion_overlap(get_system_memory(), 0x100000 - isa_size, &x->isa_bios, 1);
-    return true;
+    return rom_add_blob("firmware", g_steal_pointer(&data), size, 0, FOUR_GIB - size, errp);
 }

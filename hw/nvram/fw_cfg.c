@@ -253,12 +253,35 @@ static const VMStateDescription vmstate_dma = {
     },
 };
 
+static bool is_version_1(void *opaque, int version_id)
+{
+    return version_id == 1;
+}
+
+static int fw_cfg_pre_load(void *opaque)
+{
+    FWCfgState *s = opaque;
+
+    /* Version 1 brings the lower half only. */
+    s->cur_offset = 0;
+    return 0;
+}
+
 static const VMStateDescription vmstate_fw_cfg = {
     .name = "fw_cfg",
     .version_id = 2,
-    .minimum_version_id = 2,
+    .minimum_version_id = 1,
+    .pre_load = fw_cfg_pre_load,
     .fields = (const VMStateField[]) {
         VMSTATE_UINT16(cur_entry, FWCfgState),
+        {
+            .name = "cur_offset",
+            .info = &vmstate_info_uint16,
+            .size = sizeof(uint16_t),
+            .flags = VMS_SINGLE,
+            .offset = offsetof(FWCfgState, cur_offset),
+            .field_exists = is_version_1,
+        },
         VMSTATE_UINT32_V(cur_offset, FWCfgState, 2),
         VMSTATE_END_OF_LIST()
     },

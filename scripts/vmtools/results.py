@@ -72,7 +72,8 @@ def count_test(entry, count):
             count.failed.append(f'{name}: {why}')
     elif not points:
         if result == 'SKIP':
-            count.skipped.append((name, output.strip().splitlines()[-1:] or ['no reason given']))
+            lines = [x for x in output.strip().splitlines() if not x.startswith(('#', '1..'))]
+            count.skipped.append((name, lines[-1] if lines else 'there was nothing to run'))
         else:
             count.passed += 1
 
@@ -91,7 +92,7 @@ def main():
         for entry in entries:
             count_test(entry, count)
     for name, reason in count.skipped:
-        print(f'skipped: {name}: {reason if isinstance(reason, str) else reason[0]}')
+        print(f'skipped: {name}: {reason}')
     for name in count.failed:
         print(f'failed: {name}')
     print(f'{count.passed} passed, {len(count.failed)} failed, {len(count.skipped)} skipped')

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Reads migration streams and files: structure, RAM, device state; finds damage.
 
-The format is described in docs/devel/stream-format.md. Nothing read is believed: every length
+The format is described in docs/stream-format.md. Nothing read is believed: every length
 and offset is checked against what holds it, so damage ends in Damage with the offset at which
 the stream stops making sense, never in an endless loop or a huge allocation.
 

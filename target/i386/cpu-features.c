@@ -142,14 +142,14 @@ static void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 
 /*
  * What may be given without KVM: what libunicorn 2.0 executes, found by trying. It lacks PCLMULQDQ,
- * POPCNT, MOVBE, AVX, XSAVE; its SYSCALL and NX cannot be switched on; VME and x2APIC are not emulated here.
+ * POPCNT, MOVBE, AVX, XSAVE; VME and x2APIC are not emulated here.
  */
 static const FeatureWordArray tcg_features = {
     [FEAT_1_EDX] = 0x078bfbfd,
     [FEAT_1_ECX] = 0x02182201 | 1u << 31,
     [FEAT_6_EAX] = 0x4,
     [FEAT_7_0_EBX] = 0x00080308,
-    [FEAT_8000_0001_EDX] = 0x28000000,
+    [FEAT_8000_0001_EDX] = 0x28100800,
     [FEAT_8000_0001_ECX] = 0x00000021,
 };
 

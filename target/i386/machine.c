@@ -33,21 +33,21 @@ static const VMStateDescription vmstate_segment = {
 
 #define VMSTATE_SEGMENT(_f) VMSTATE_STRUCT(_f, X86CPU, 0, vmstate_segment, SegmentCache)
 
-/* One quarter of a vector register: two words from @_first on. */
-#define DEFINE_VECTOR_QUARTER(_var, _name, _first)                      \
+/* One quarter of a vector register. The words' numbers become part of their fields' names. */
+#define DEFINE_VECTOR_QUARTER(_var, _name, _first, _second)             \
     static const VMStateDescription _var = {                            \
         .name = _name,                                                  \
         .version_id = 1,                                                \
         .minimum_version_id = 1,                                        \
         .fields = (const VMStateField[]) {                              \
             VMSTATE_UINT64(_q_ZMMReg[_first], ZMMReg),                  \
-            VMSTATE_UINT64(_q_ZMMReg[_first + 1], ZMMReg),              \
+            VMSTATE_UINT64(_q_ZMMReg[_second], ZMMReg),                 \
             VMSTATE_END_OF_LIST()                                       \
         },                                                              \
     }
 
-DEFINE_VECTOR_QUARTER(vmstate_xmm_reg, "xmm_reg", 0);
-DEFINE_VECTOR_QUARTER(vmstate_ymmh_reg, "ymmh_reg", 2);
+DEFINE_VECTOR_QUARTER(vmstate_xmm_reg, "xmm_reg", 0, 1);
+DEFINE_VECTOR_QUARTER(vmstate_ymmh_reg, "ymmh_reg", 2, 3);
 
 static const VMStateDescription vmstate_zmmh_reg = {
     .name = "zmmh_reg",

@@ -39,7 +39,9 @@ class Results(unittest.TestCase):
         self.assertEqual(self.count({'result': 'FAIL', 'returncode': 3}),
                          (0, ['t: fail, status 3'], []))
         self.assertEqual(self.count({'result': 'SKIP', 'stdout': 'a\nno disk\n'}),
-                         (0, [], [('t', ['no disk'])]))
+                         (0, [], [('t', 'no disk')]))
+        self.assertEqual(self.count({'result': 'SKIP', 'stdout': '# none\n1..0\n'}),
+                         (0, [], [('t', 'there was nothing to run')]))
 
     def test_a_test_that_breaks_off(self):
         self.assertEqual(self.count({'result': 'ERROR', 'stdout': '1..3\nok 1 a\n'}),

@@ -190,6 +190,41 @@ class Commands(Base):
         self.assertRegex(lines[2], r'^\[S \+\d+\.\d{6}\] OK little$')
 
 
+class Lines(Base):
+    machine = 'microvm'
+
+    def test_watching_inputs(self):
+        """The serial port asks for an interrupt when its transmitter is empty."""
+        q = self.q
+        self.assertEqual(q('irq_intercept_in ioapic'), 'OK')
+        self.assertEqual(q('irq_intercept_in ioapic'), 'OK')
+        self.assertEqual(q('irq_intercept_in /machine/ioapic'), 'OK')
+        self.assertEqual(q('outb 0x3fc 0x8'), 'OK')         # OUT2 lets interrupts through
+        self.assertEqual(q('outb 0x3f9 0x2'), 'IRQ raise 4')
+        self.assertEqual(q.line(), 'OK')
+        self.assertEqual(q('outb 0x3f9 0x0'), 'IRQ lower 4')
+        self.assertEqual(q.line(), 'OK')
+        self.assertEqual(q('set_irq_in ioapic unnamed-gpio-in 5 1'), 'IRQ raise 5')
+        self.assertEqual(q.line(), 'OK')
+        self.assertTrue(q('set_irq_in ioapic unnamed-gpio-in 99 1').startswith('FAIL'))
+        self.assertTrue(q('set_irq_in ioapic nothing 0 1').startswith('FAIL'))
+
+    def test_interrupt_timer(self):
+        """100 Hz from the interval timer, by a clock that moves when it is told to."""
+        q = self.q
+        self.assertEqual(q('irq_intercept_in ioapic'), 'OK')
+        for port, value in ((0x43, 0x34), (0x40, 11932 & 0xff), (0x40, 11932 >> 8)):
+            q.sock.sendall(b'outb %#x %#x\n' % (port, value))
+            while q.line() != 'OK':
+                pass
+        rises = 0
+        for _ in range(20):
+            q.sock.sendall(b'clock_step 10000000\n')
+            while not (line := q.line()).startswith('OK'):
+                rises += line == 'IRQ raise 0'
+        self.assertIn(rises, (19, 20, 21))
+
+
 class Nonsense(Base):
     def test_bad_words(self):
         q = self.q

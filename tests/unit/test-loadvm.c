@@ -55,6 +55,7 @@ static void set_up_machine(void)
     qemu_ram_set_idstr(rb, "ram", NULL);
     qemu_ram_set_migratable(rb);
     migration_object_init();
+    register_global_state();
     migration_set_machine_name("none");
     vmstate_register(NULL, 0, &vmstate_timers, &timers_state);
 }

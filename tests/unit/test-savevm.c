@@ -1262,6 +1262,7 @@ int main(int argc, char **argv)
     qemu_ram_set_idstr(block, "ram", NULL);
     qemu_ram_set_migratable(block);
     migration_object_init();
+    register_global_state();
     migration_set_machine_name("none");
 
     g_test_add_func("/savevm/roundtrip", test_roundtrip);

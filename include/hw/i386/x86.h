@@ -45,8 +45,8 @@ bool x86_cpus_init(MachineState *ms, Error **errp);
 uint32_t x86_apic_id_from_cpu_index(const MachineState *ms, unsigned index);
 
 /**
- * Map block "pc.bios" below 4 GiB and 1 MiB: @ms's firmware, or else a ROM that starts what
- * x86_load_kernel() has loaded.
+ * Map block "pc.bios" below 4 GiB and 1 MiB, with @ms's firmware, or else a ROM that starts what
+ * x86_load_kernel() has loaded. The guest may write to it; a reset restores it.
  */
 bool x86_bios_init(X86Setup *x, Error **errp);
 /** Fill a start-up ROM of X86_ROM_SIZE bytes. */
