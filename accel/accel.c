@@ -60,7 +60,7 @@ const char *current_accel_name(void)
     return name;
 }
 
-/* -- What the command line says ------------------------------------------------------------------ */
+/* -- What the command line says -------------------------------------------------------------- */
 
 static void print_help(void)
 {
@@ -153,7 +153,7 @@ void accel_option_set_property(const char *driver, const char *prop, const char 
     properties = g_slist_append(properties, p);
 }
 
-/* -- Choosing ------------------------------------------------------------------------------------ */
+/* -- Choosing -------------------------------------------------------------------------------- */
 
 int accel_init_machine(AccelState *accel, MachineState *ms)
 {
@@ -300,7 +300,7 @@ bool accel_configure(MachineState *ms, Error **errp)
     return false;
 }
 
-/* -- Types and queries --------------------------------------------------------------------------- */
+/* -- Types and queries ----------------------------------------------------------------------- */
 
 KvmInfo *qmp_query_kvm(Error **errp)
 {

@@ -106,6 +106,11 @@ void migration_object_init(void)
     ram_mig_init();
 }
 
+void migration_set_send_vmdesc(bool send)
+{
+    migrate_get_current()->send_vmdesc = send;
+}
+
 void migration_shutdown(void)
 {
     MigrationState *s = current_migration;

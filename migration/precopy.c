@@ -200,6 +200,9 @@ static bool send_rest(MigrationState *s, Error **errp)
     }
     trace_step(s, "ram sent");
     cpu_synchronize_all_states();
+    if (!cpus_check_register_errors(errp)) {
+        return false;
+    }
     if (qemu_savevm_state_complete_precopy_non_iterable(f, errp) < 0) {
         return false;
     }

@@ -1090,8 +1090,10 @@ int qemu_loadvm_state(QEMUFile *f, Error **errp)
     }
     WITH_BQL() {
         cpu_synchronize_all_post_init();
+        /* The kernel's word on registers that nothing else could judge. */
+        ret = cpus_check_register_errors(errp) ? 0 : -EINVAL;
     }
-    return 0;
+    return ret;
 }
 
 void qemu_loadvm_state_cleanup(void)

@@ -4,7 +4,8 @@
  * Relies on the accelerator only to be kicked. Locking: the list belongs to the BQL; each CPU's
  * queue to its work_mutex; exclusivity to exclusive_lock, where CPUState.running and
  * exclusive_pending are also read without it, on the fast path of cpu_exec_start/end: each side
- * writes its own flag, fences, then reads the other's, so that one of the two always sees the other.
+ * writes its own flag, fences, then reads the other's, so that one of the two always sees the
+ * other.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -30,7 +31,7 @@ static void __attribute__((constructor)) cpu_common_init(void)
     qemu_cond_init(&work_done);
 }
 
-/* -- List ---------------------------------------------------------------------------------------- */
+/* -- List ------------------------------------------------------------------------------------ */
 
 CPUState *qemu_get_cpu(int index)
 {
@@ -90,7 +91,7 @@ void cpu_list_remove(CPUState *cpu)
     }
 }
 
-/* -- Work ---------------------------------------------------------------------------------------- */
+/* -- Work ------------------------------------------------------------------------------------ */
 
 struct qemu_work_item {
     QSIMPLEQ_ENTRY(qemu_work_item) node;
@@ -188,7 +189,7 @@ void process_queued_cpu_work(CPUState *cpu)
     qemu_cond_broadcast(&work_done);
 }
 
-/* -- Exclusivity --------------------------------------------------------------------------------- */
+/* -- Exclusivity ----------------------------------------------------------------------------- */
 
 static bool others_running(void)
 {

@@ -2,7 +2,8 @@
  * vCPU threads from the machine's point of view: making them, letting them sleep, stopping all and
  * starting all, and the machine's own start and stop.
  *
- * Relies on the accelerator's AccelOpsClass for what a thread does, and on runstate.c for the state.
+ * Relies on the accelerator's AccelOpsClass for what a thread does, and on runstate.c for the
+ * state.
  * Everything is guarded by the BQL; threads wait on their CPU's halt_cond, and whoever waits for
  * them waits on one of the two conditions below.
  *
@@ -27,7 +28,7 @@ static QemuCond cpu_paused_cond;    /* a CPU stopped */
 /* The guest had suspended itself when the machine was stopped: `cont` goes back there. */
 static bool was_suspended;
 
-/* -- Setting up ---------------------------------------------------------------------------------- */
+/* -- Setting up ------------------------------------------------------------------------------ */
 
 /* Being sent is all the signal is for: it makes system calls return. */
 static void sig_ipi_handler(int sig)
@@ -64,7 +65,7 @@ void cpus_set_exit_hook(cpu_exit_hook hook)
     exit_hook = hook;
 }
 
-/* -- Kicking ------------------------------------------------------------------------------------- */
+/* -- Kicking --------------------------------------------------------------------------------- */
 
 bool qemu_cpu_is_self(CPUState *cpu)
 {
@@ -120,7 +121,7 @@ void cpu_reset_interrupt(CPUState *cpu, int mask)
     qatomic_and(&cpu->interrupt_request, ~mask);
 }
 
-/* -- Sleeping ------------------------------------------------------------------------------------ */
+/* -- Sleeping -------------------------------------------------------------------------------- */
 
 bool cpu_is_stopped(CPUState *cpu)
 {
@@ -194,7 +195,7 @@ void cpu_stop_current(void)
     }
 }
 
-/* -- Threads coming and going -------------------------------------------------------------------- */
+/* -- Threads coming and going ---------------------------------------------------------------- */
 
 void cpu_thread_enter(CPUState *cpu)
 {
@@ -251,7 +252,7 @@ void cpu_remove_sync(CPUState *cpu)
     g_clear_pointer(&cpu->thread, g_free);
 }
 
-/* -- Pausing ------------------------------------------------------------------------------------- */
+/* -- Pausing --------------------------------------------------------------------------------- */
 
 void cpu_resume(CPUState *cpu)
 {
@@ -315,7 +316,7 @@ void resume_all_vcpus(void)
     }
 }
 
-/* -- The machine --------------------------------------------------------------------------------- */
+/* -- The machine ----------------------------------------------------------------------------- */
 
 bool vm_get_suspended(void)
 {
@@ -413,7 +414,7 @@ void vm_resume(RunState state)
     }
 }
 
-/* -- Where the registers are --------------------------------------------------------------------- */
+/* -- Where the registers are ----------------------------------------------------------------- */
 
 void cpu_synchronize_state(CPUState *cpu)
 {
@@ -477,4 +478,30 @@ void cpu_synchronize_all_pre_loadvm(void)
     CPU_FOREACH(cpu) {
         cpu_synchronize_pre_loadvm(cpu);
     }
+}
+
+void cpu_set_register_error(CPUState *cpu, Error *err)
+{
+    error_prepend(&err, "CPU %d: ", cpu->cpu_index);
+    error_free(cpu->register_error);
+    cpu->register_error = err;
+}
+
+bool cpus_check_register_errors(Error **errp)
+{
+    bool ok = true;
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        if (cpu->register_error) {
+            if (ok) {
+                error_propagate(errp, cpu->register_error);
+            } else {
+                error_free(cpu->register_error);
+            }
+            cpu->register_error = NULL;
+            ok = false;
+        }
+    }
+    return ok;
 }

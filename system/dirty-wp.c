@@ -1,8 +1,8 @@
 /*
  * Dirty tracking by asynchronous write protection: see system/dirty-wp.h.
  *
- * Relies on Linux 6.7 or later, detected when it is run. Memory is bounded: a list entry a mapping, and a
- * vector on the stack for results.
+ * Relies on Linux 6.7 or later, detected when it is run. Memory is bounded: a list entry a
+ * mapping, and a vector on the stack for results.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

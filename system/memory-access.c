@@ -3,7 +3,8 @@
  *
  * Any thread may come here. A piece of an access is looked up in a flat view that it holds a
  * reference to, so that layouts may change meanwhile; devices are called with the BQL held. What
- * the host writes is marked dirty right after it was written: a migration that took the dirty bit in
+ * the host writes is marked dirty right after it was written: a migration that took the dirty bit
+ * in
  * between would send the page with the next round again.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -15,7 +16,7 @@
 #include "system/address-spaces.h"
 #include "system/ioport.h"
 
-/* -- One device access --------------------------------------------------------------------------- */
+/* -- One device access ----------------------------------------------------------------------- */
 
 static bool access_valid(MemoryRegion *mr, hwaddr addr, unsigned size, bool is_write,
                          MemTxAttrs attrs)
@@ -201,7 +202,7 @@ static MemTxResult device_rw(MemoryRegion *mr, hwaddr addr, MemTxAttrs attrs, ui
     return result;
 }
 
-/* -- Whole accesses ------------------------------------------------------------------------------ */
+/* -- Whole accesses -------------------------------------------------------------------------- */
 
 static uint64_t bytes_left(const FlatRange *fr, hwaddr addr, hwaddr len)
 {
@@ -346,7 +347,7 @@ bool address_space_access_valid(AddressSpace *as, hwaddr addr, hwaddr len, bool 
     return valid;
 }
 
-/* -- Direct access ------------------------------------------------------------------------------- */
+/* -- Direct access --------------------------------------------------------------------------- */
 
 void *address_space_map(AddressSpace *as, hwaddr addr, hwaddr *plen, bool is_write,
                         MemTxAttrs attrs)
@@ -454,7 +455,7 @@ MemTxResult address_space_write_cached(MemoryRegionCache *cache, hwaddr addr, co
     return MEMTX_OK;
 }
 
-/* -- Single values ------------------------------------------------------------------------------- */
+/* -- Single values --------------------------------------------------------------------------- */
 
 #define DEFINE_LOAD(name, type, convert)                                                           \
     type name(AddressSpace *as, hwaddr addr, MemTxAttrs attrs, MemTxResult *result)                \
@@ -493,7 +494,7 @@ DEFINE_STORE(address_space_stl_be, uint32_t, cpu_to_be32)
 DEFINE_STORE(address_space_stq_le, uint64_t, cpu_to_le64)
 DEFINE_STORE(address_space_stq_be, uint64_t, cpu_to_be64)
 
-/* -- The system's own spaces --------------------------------------------------------------------- */
+/* -- The system's own spaces ----------------------------------------------------------------- */
 
 AddressSpace address_space_memory;
 AddressSpace address_space_io;

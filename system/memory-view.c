@@ -27,7 +27,7 @@ static unsigned transaction_depth;
 static bool update_pending;
 static GMutex view_lock;
 
-/* -- Rendering ----------------------------------------------------------------------------------- */
+/* -- Rendering ------------------------------------------------------------------------------- */
 
 static Position region_size(const MemoryRegion *mr)
 {
@@ -127,7 +127,7 @@ static FlatView *generate_view(MemoryRegion *root)
     return view;
 }
 
-/* -- Views --------------------------------------------------------------------------------------- */
+/* -- Views ----------------------------------------------------------------------------------- */
 
 static void flatview_free(void *opaque)
 {
@@ -237,7 +237,7 @@ bool flatview_for_each_section(FlatView *view, flatview_cb cb, void *opaque)
     return false;
 }
 
-/* -- Telling listeners --------------------------------------------------------------------------- */
+/* -- Telling listeners ----------------------------------------------------------------------- */
 
 static bool same_range(const FlatRange *a, const FlatRange *b)
 {
@@ -381,7 +381,7 @@ void memory_region_transaction_commit(void)
     }
 }
 
-/* -- Listeners coming and going ------------------------------------------------------------------ */
+/* -- Listeners coming and going -------------------------------------------------------------- */
 
 static int by_priority(gconstpointer a, gconstpointer b)
 {
@@ -457,7 +457,7 @@ void memory_listener_unregister(MemoryListener *ml)
     ml->address_space = NULL;
 }
 
-/* -- Address spaces ------------------------------------------------------------------------------ */
+/* -- Address spaces -------------------------------------------------------------------------- */
 
 void address_space_init(AddressSpace *as, MemoryRegion *root, const char *name)
 {
@@ -489,7 +489,7 @@ void address_space_destroy(AddressSpace *as)
     memory_region_unref(root);
 }
 
-/* -- Dirty log ----------------------------------------------------------------------------------- */
+/* -- Dirty log ------------------------------------------------------------------------------- */
 
 bool memory_global_dirty_log_start(unsigned int flags, Error **errp)
 {

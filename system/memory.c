@@ -86,7 +86,7 @@ void memory_region_init_io(MemoryRegion *mr, Object *owner, const MemoryRegionOp
     mr->terminates = true;
 }
 
-/* -- RAM ----------------------------------------------------------------------------------------- */
+/* -- RAM ------------------------------------------------------------------------------------- */
 
 static bool adopt_block(MemoryRegion *mr, RAMBlock *block)
 {
@@ -197,7 +197,7 @@ void memory_region_init_alias(MemoryRegion *mr, Object *owner, const char *name,
     orig->mapped_via_alias++;
 }
 
-/* -- Questions ----------------------------------------------------------------------------------- */
+/* -- Questions ------------------------------------------------------------------------------- */
 
 Object *memory_region_owner(MemoryRegion *mr)
 {
@@ -251,7 +251,7 @@ MemoryRegion *memory_region_from_host(void *ptr, ram_addr_t *offset)
     return block ? block->mr : NULL;
 }
 
-/* -- Trees --------------------------------------------------------------------------------------- */
+/* -- Trees ----------------------------------------------------------------------------------- */
 
 void memory_region_add_subregion_overlap(MemoryRegion *mr, hwaddr offset, MemoryRegion *subregion,
                                          int priority)
@@ -372,7 +372,7 @@ void memory_region_set_dirty(MemoryRegion *mr, hwaddr addr, hwaddr size)
     ram_block_set_dirty(mr->ram_block, addr, size);
 }
 
-/* -- The QOM type -------------------------------------------------------------------------------- */
+/* -- The QOM type ---------------------------------------------------------------------------- */
 
 static void get_addr(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
 {
@@ -460,7 +460,7 @@ static void memory_register_types(void)
 }
 type_init(memory_register_types)
 
-/* -- Finding ------------------------------------------------------------------------------------- */
+/* -- Finding --------------------------------------------------------------------------------- */
 
 MemoryRegionSection memory_region_find(MemoryRegion *mr, hwaddr addr, uint64_t size)
 {

@@ -1,13 +1,14 @@
 /*
- * The qtest protocol server: a test client sends a line, and gets a line that begins with OK or FAIL.
+ * The qtest protocol server: a test client sends a line, and gets a line that begins with OK or
+ * FAIL.
  *
  * Accesses are guest-physical, go through the address spaces like those of a device (so writes
  * mark pages dirty), and work in every run state. Nothing that a client sends ends the program:
  * what is not understood is answered with FAIL and a reason.
  *
  * Everything runs on the main thread under the BQL. Memory is bounded: a line holds at most
- * QTEST_MAX_LINE bytes, one access at most QTEST_MAX_ACCESS, and while answers cannot be sent no further
- * input is taken.
+ * QTEST_MAX_LINE bytes, one access at most QTEST_MAX_ACCESS, and while answers cannot be sent no
+ * further input is taken.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

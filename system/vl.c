@@ -428,6 +428,7 @@ void qemu_init(int argc, char **argv)
     }
     migration_set_machine_name(mc->name);
     migration_object_init();
+    migration_set_send_vmdesc(!ms->suppress_vmdesc);
     cpu_timers_init();
     if (cmdline.incoming->len) {
         runstate_set(RUN_STATE_INMIGRATE);

@@ -72,9 +72,9 @@ void bitmap_set_atomic(unsigned long *map, unsigned long start, unsigned long nr
 {
     if (nr) {
         /*
-         * Reading first spares the bus where the bits are set already.  The data that the bits stand
-         * for was written just before, and must be visible to whoever clears the bits after this
-         * reading: without a barrier the reading may overtake the writing.
+         * Reading first spares the bus where the bits are set already.  The data that the bits
+         * stand for was written just before, and must be visible to whoever clears the bits after
+         * this reading: without a barrier the reading may overtake the writing.
          */
         smp_mb();
         FOREACH_WORD(w, mask, start, nr) {

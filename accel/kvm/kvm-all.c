@@ -3,7 +3,8 @@
  *
  * Relies on target/<arch>/kvm/ for registers and everything else that depends on the architecture
  * (kvm_arch_*), on kvm-slots.c for memory, kvm-irq.c for interrupts, kvm-dirty-ring.c for the ring.
- * A vCPU's ioctls are made by its own thread. A signal (SIG_IPI) makes it leave the guest: its handler
+ * A vCPU's ioctls are made by its own thread. A signal (SIG_IPI) makes it leave the guest: its
+ * handler
  * sets kvm_run->immediate_exit, so that a kick that comes just before KVM_RUN is not lost.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -33,7 +34,7 @@ static const KVMCapabilityInfo required_capabilities[] = {
     KVM_CAP_LAST_INFO
 };
 
-/* -- ioctls -------------------------------------------------------------------------------------- */
+/* -- ioctls ---------------------------------------------------------------------------------- */
 
 #define DEFINE_IOCTL(fd_)                                                                          \
     {                                                                                              \
@@ -108,7 +109,7 @@ unsigned int kvm_max_vcpus(KVMState *s)
     return max ? max : 4;
 }
 
-/* -- The VM -------------------------------------------------------------------------------------- */
+/* -- The VM ---------------------------------------------------------------------------------- */
 
 static int open_device(KVMState *s)
 {
@@ -272,7 +273,7 @@ static int kvm_init(MachineState *ms)
     return 0;
 }
 
-/* -- vCPUs --------------------------------------------------------------------------------------- */
+/* -- vCPUs ----------------------------------------------------------------------------------- */
 
 int kvm_init_vcpu(CPUState *cpu, Error **errp)
 {
@@ -324,8 +325,8 @@ void kvm_destroy_vcpu(CPUState *cpu)
 /* A CPU whose registers can't be read or written has lost its guest: stop, and say so. */
 static void registers_failed(CPUState *cpu, Error *err)
 {
-    error_prepend(&err, "CPU %d: ", cpu->cpu_index);
-    error_report_err(err);
+    cpu_set_register_error(cpu, err);
+    error_report("%s", error_get_pretty(cpu->register_error));
     vm_stop(RUN_STATE_INTERNAL_ERROR);
 }
 
@@ -380,7 +381,7 @@ void kvm_cpu_synchronize_pre_loadvm(CPUState *cpu)
     run_on_cpu(cpu, do_pre_loadvm, RUN_ON_CPU_NULL);
 }
 
-/* -- Exits --------------------------------------------------------------------------------------- */
+/* -- Exits ----------------------------------------------------------------------------------- */
 
 /* @count accesses to one port, their data one behind the other (INS and OUTS). */
 static void handle_io(const struct kvm_run *run, MemTxAttrs attrs)
@@ -540,7 +541,7 @@ int kvm_cpu_exec(CPUState *cpu)
     return ret;
 }
 
-/* -- The QOM type: options ----------------------------------------------------------------------- */
+/* -- The QOM type: options ------------------------------------------------------------------- */
 
 static void get_dirty_ring_size(Object *obj, Visitor *v, const char *name, void *opaque,
                                 Error **errp)

@@ -1,5 +1,6 @@
 /*
- * KVM's dirty ring: instead of a bitmap to be read whole, each vCPU notes the pages that it writes in
+ * KVM's dirty ring: instead of a bitmap to be read whole, each vCPU notes the pages that it
+ * writes in
  * a ring shared with us. A ring that fills stops its vCPU until it is emptied.
  *
  * An entry is taken in three steps: publish the page (ram_block_set_dirty), mark the entry as seen,

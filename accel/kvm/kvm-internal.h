@@ -28,7 +28,10 @@ void kvm_dirty_ring_start_reaper(KVMState *s);
 /** Map and unmap a vCPU's ring. */
 int kvm_dirty_ring_map(CPUState *cpu, Error **errp);
 void kvm_dirty_ring_unmap(CPUState *cpu);
-/** Publish what the rings hold (@cpu NULL: all), and let the kernel reuse it. Takes the slots lock. */
+/**
+ * Publish what the rings hold (@cpu NULL: all), and let the kernel reuse it. Takes the slots
+ * lock.
+ */
 void kvm_dirty_ring_reap(KVMState *s, CPUState *cpu);
 /** The same with the slots lock held. */
 void kvm_dirty_ring_reap_locked(KVMState *s, CPUState *cpu);

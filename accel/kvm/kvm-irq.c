@@ -27,7 +27,9 @@ int kvm_irqchip_init(MachineState *ms, KVMState *s)
         error_report("this KVM has no interrupt controller of its own: use kernel-irqchip=off");
         return -ENOTSUP;
     }
-    /* Split and other peculiarities are the architecture's; otherwise one ioctl makes everything. */
+    /*
+     * Split and other peculiarities are the architecture's; otherwise one ioctl makes everything.
+     */
     ret = kvm_arch_irqchip_create(s);
     if (ret < 0) {
         return ret;

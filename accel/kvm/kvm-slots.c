@@ -9,10 +9,12 @@
  * words) and ORs it into the RAM block's; with manual protection the kernel's bits stay until
  * log_clear() clears a chunk of them, just before the pages are read, so that a guest's page is
  * write-protected (and its next write slow) only once it is about to be sent. dirty_bmap keeps what
- * the kernel said last: log_clear() clears these bits and no others, because later ones have not been
+ * the kernel said last: log_clear() clears these bits and no others, because later ones have not
+ * been
  * published yet.
  *
- * Locking: slots, their bitmaps and flags belong to slots_lock, a leaf but for the kernel, taken with
+ * Locking: slots, their bitmaps and flags belong to slots_lock, a leaf but for the kernel, taken
+ * with
  * the BQL or without.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -56,7 +58,7 @@ static KVMMemoryListener *kml_of(MemoryListener *listener)
     return container_of(listener, KVMMemoryListener, listener);
 }
 
-/* -- Slots --------------------------------------------------------------------------------------- */
+/* -- Slots ----------------------------------------------------------------------------------- */
 
 static uint64_t slot_pages(const KVMSlot *slot)
 {
@@ -256,7 +258,7 @@ static void del_section(KVMMemoryListener *kml, const MemoryRegionSection *secti
     }
 }
 
-/* -- The listener: layout ------------------------------------------------------------------------ */
+/* -- The listener: layout -------------------------------------------------------------------- */
 
 static void kvm_region_add(MemoryListener *listener, MemoryRegionSection *section)
 {
@@ -323,7 +325,7 @@ static void kvm_region_commit(MemoryListener *listener)
     g_array_set_size(kml->to_del, 0);
 }
 
-/* -- The listener: dirty log --------------------------------------------------------------------- */
+/* -- The listener: dirty log ----------------------------------------------------------------- */
 
 static void kvm_log_change(MemoryListener *listener, MemoryRegionSection *section, int old, int new)
 {

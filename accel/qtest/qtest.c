@@ -1,6 +1,6 @@
 /*
- * The accelerator "qtest": vCPUs that never execute anything, and a virtual clock that stands still until a
- * client of the qtest protocol moves it.
+ * The accelerator "qtest": vCPUs that never execute anything, and a virtual clock that stands
+ * still until a client of the qtest protocol moves it.
  *
  * Each vCPU has a thread all the same, so that stopping, resuming and work queued for a vCPU
  * take the same way as under the other accelerators. Registers live in the CPU object alone.

@@ -2,11 +2,11 @@
  * vCPU threads under TCG.
  *
  * Every vCPU has a thread and an engine, but only one executes guest code at a time: libunicorn
- * makes the guest's locked instructions atomic within one engine only. A thread takes its turn from a
- * queue; when others wait, it is asked to give it up after a slice of time.
+ * makes the guest's locked instructions atomic within one engine only. A thread takes its turn
+ * from a queue; when others wait, it is asked to give it up after a slice of time.
  *
- * Lock order: the turn's lock is innermost. A thread never waits for its turn with the BQL held, but
- * takes the BQL during its turn, when the guest touches a device.
+ * Lock order: the turn's lock is innermost. A thread never waits for its turn with the BQL held,
+ * but takes the BQL during its turn, when the guest touches a device.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -134,7 +134,9 @@ static void tcg_kick_vcpu_thread(CPUState *cpu)
     }
 }
 
-/* From its own thread: a device that the guest has just touched. It looks when the guest lets it. */
+/*
+ * From its own thread: a device that the guest has just touched. It looks when the guest lets it.
+ */
 static void tcg_handle_interrupt(CPUState *cpu, int mask)
 {
     qatomic_or(&cpu->interrupt_request, mask);

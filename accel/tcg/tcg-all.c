@@ -1,8 +1,9 @@
 /*
  * The accelerator "tcg": guest code translated by libunicorn, on any host and without rights.
  *
- * Options: dirty-tracking=auto|wp-async|hooks (tcg-dirty.c). thread= and tb-size= are accepted because command
- * lines carry them; vCPUs take turns whatever thread= says, and the library sizes its own buffers.
+ * Options: dirty-tracking=auto|wp-async|hooks (tcg-dirty.c). thread= and tb-size= are accepted
+ * because command lines carry them; vCPUs take turns whatever thread= says, and the library sizes
+ * its own buffers.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,12 +1,13 @@
 /*
  * Which pages the guest writes, under TCG.
  *
- * Two ways, chosen by -accel tcg,dirty-tracking=: the kernel's asynchronous write protection of the
- * blocks' mappings (system/dirty-wp.h), which costs the guest a fault for the first write to a page after
- * each collection; or a hook on every store, which makes all stores slow but needs nothing of the host.
- * `auto` takes the first where it works for all of RAM.
+ * Two ways, chosen by -accel tcg,dirty-tracking=: the kernel's asynchronous write protection of
+ * the blocks' mappings (system/dirty-wp.h), which costs the guest a fault for the first write to a
+ * page after each collection; or a hook on every store, which makes all stores slow but needs
+ * nothing of the host. `auto` takes the first where it works for all of RAM.
  *
- * Locking: the state below is changed under the BQL; log_sync_global runs without it, while logging is on.
+ * Locking: the state below is changed under the BQL; log_sync_global runs without it, while
+ * logging is on.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

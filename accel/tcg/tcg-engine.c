@@ -1,9 +1,10 @@
 /*
  * A vCPU's libunicorn engine: what memory it sees, what it asks us for, and running it.
  *
- * RAM is mapped into the engine where the guest has it, so the guest writes straight to the block's host
- * memory. Everything else, the holes between included, is one kind of window that leads to the
- * address space: the library then never finds an address unmapped, which it could not recover from.
+ * RAM is mapped into the engine where the guest has it, so the guest writes straight to the
+ * block's host memory. Everything else, the holes between included, is one kind of window that
+ * leads to the address space: the library then never finds an address unmapped, which it could not
+ * recover from.
  *
  * An engine has no way to forget translations that does not take seconds; making a new one takes a
  * millisecond. So that is what happens when memory was changed behind its back.
@@ -394,9 +395,9 @@ TCGExit tcg_engine_run(TCGVcpu *v)
         return TCG_EXIT_ERROR;
     }
     /*
-     * The library wants an address to stop at, and looks up the byte before it on its way out, which
-     * may be a page fault and so change CR2. Address 0 is the one where it does not. If the guest
-     * gets there, one block is executed with another end.
+     * The library wants an address to stop at, and looks up the byte before it on its way out,
+     * which may be a page fault and so change CR2. Address 0 is the one where it does not. If the
+     * guest gets there, one block is executed with another end.
      */
     v->stopped = false;
     err = uc_emu_start(v->uc, pc, 0, 0, 0);

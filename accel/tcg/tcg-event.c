@@ -3,8 +3,8 @@
  *
  * libunicorn ends a stretch of guest code at each of these and leaves the rest to its user; so
  * taking the guest through its interrupt table, in real, protected and long mode, is done here, on
- * CPUX86State. Task gates and virtual-8086 mode are not known: a guest that uses them is reset as by
- * a triple fault.
+ * CPUX86State. Task gates and virtual-8086 mode are not known: a guest that uses them is reset as
+ * by a triple fault.
  *
  * Relies on the event registers being in step with the engine before and after (tcg-regs.c).
  *
@@ -454,7 +454,9 @@ static bool contributory(int vector)
     return vector == 0 || (vector >= EXC_TS && vector <= EXC_GP);
 }
 
-/* Deliver @e, and what delivering it raises. False: a triple fault; the reset has been asked for. */
+/*
+ * Deliver @e, and what delivering it raises. False: a triple fault; the reset has been asked for.
+ */
 static bool deliver(CPUX86State *env, Event e)
 {
     for (;;) {

@@ -1,6 +1,6 @@
 /*
- * The TCG accelerator's own interfaces. TCG here is libunicorn: one engine (uc_engine) a vCPU, of which one
- * executes at a time.
+ * The TCG accelerator's own interfaces. TCG here is libunicorn: one engine (uc_engine) a vCPU, of
+ * which one executes at a time.
  *
  *   tcg-all.c        the accelerator's class and options
  *   tcg-accel-ops.c  vCPU threads, whose turn it is, kicks
@@ -10,7 +10,8 @@
  *   tcg-event.c      exceptions, interrupts and system calls, which the library leaves to us
  *   tcg-dirty.c      dirty tracking
  *
- * Locking: an engine is touched by its vCPU's thread alone. The memory layout and options belong to the BQL.
+ * Locking: an engine is touched by its vCPU's thread alone. The memory layout and options belong
+ * to the BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,17 +1,18 @@
 /*
  * Where libunicorn keeps what its interface does not show.
  *
- * A vCPU's state has parts that no uc_reg_write() reaches: the hidden bases, limits and rights of segment
- * registers, the privilege level, what kind of code CS holds, the error code of an exception. They
- * are in the library's uc_context, an opaque copy of the CPU's state of which only the size is public. Instead
- * of assuming its layout this file finds it out at start-up: it writes a register in two
- * ways, looks which bytes of the context changed, and derives the rest from neighbours whose order is
- * confirmed in the same way; then it runs small pieces of code and checks that what they do
- * follows from the bytes it found. A library that behaves differently is refused with a reason, not misused.
+ * A vCPU's state has parts that no uc_reg_write() reaches: the hidden bases, limits and rights of
+ * segment registers, the privilege level, what kind of code CS holds, the error code of an
+ * exception. They are in the library's uc_context, an opaque copy of the CPU's state of which only
+ * the size is public. Instead of assuming its layout this file finds it out at start-up: it writes
+ * a register in two ways, looks which bytes of the context changed, and derives the rest from
+ * neighbours whose order is confirmed in the same way; then it runs small pieces of code and
+ * checks that what they do follows from the bytes it found. A library that behaves differently is
+ * refused with a reason, not misused.
  *
- * Found this way with libunicorn 2.0.1 (Debian 12): with paging on, that version checks the page tables but
- * then uses the linear address as the physical one. tcg_layout.translates says so, and tcg-event.c stops a
- * guest whose mapping is not one to one.
+ * Found this way with libunicorn 2.0.1 (Debian 12): with paging on, that version checks the page
+ * tables but then uses the linear address as the physical one. tcg_layout.translates says so, and
+ * tcg-event.c stops a guest whose mapping is not one to one.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -45,8 +46,9 @@ static bool save(Probe *p, uint8_t *context)
 }
 
 /*
- * The offset of @len bytes at @value in the context after @regid was set to @first and then
- * to @second: the one place where either is found. 0 (which is the library's header): none or several.
+ * The offset of @len bytes at @value in the context after @regid was set to @first and then to
+ * @second: the one place where either is found. 0 (which is the library's header): none or
+ * several.
  */
 static size_t find_value(Probe *p, const void *first, const void *second, size_t len)
 {
@@ -236,7 +238,10 @@ static bool find_exception(Probe *p, TCGLayout *l)
         probe_reg(p, UC_X86_REG_RIP) != p->code + 5) {
         return false;
     }
-    /* After the debug registers there is a number that is 13 now; with it put right a fault stays a fault. */
+    /*
+     * After the debug registers there is a number that is 13 now; with it put right a fault stays
+     * a fault.
+     */
     for (size_t i = dr0 + 64; i < dr0 + 192 && i + 4 <= p->size; i += 4) {
         if (get32(p->a + i) == 13) {
             l->old_exception = i;
@@ -262,7 +267,9 @@ static bool find_exception(Probe *p, TCGLayout *l)
         return false;
     }
 
-    /* The counter's offset lies behind; not finding it only means that the counter is the host's. */
+    /*
+     * The counter's offset lies behind; not finding it only means that the counter is the host's.
+     */
     static const uint8_t rdtsc[] = {0x0f, 0x31, 0xf4}; /* rdtsc; hlt */
     uint64_t minus_now = -(uint64_t)__builtin_ia32_rdtsc();
 

@@ -5,8 +5,9 @@
  * and EFER go through a saved context at the places that tcg-layout.c found. A context is always
  * saved first, changed in these places, and restored, so that everything else stays as it is.
  *
- * What was put wholesale (reset, incoming state) goes into an engine that was just made: the library
- * would keep translations and page table entries of before. An engine gets its own state back at most.
+ * What was put wholesale (reset, incoming state) goes into an engine that was just made: the
+ * library would keep translations and page table entries of before. An engine gets its own state
+ * back at most.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -30,6 +30,7 @@
 /* The options of -machine microvm, as they were given; and what was made. */
 typedef struct MicrovmMachineState {
     MachineState parent_obj;
+    qemu_irq *gsi;              /* the interrupt lines; as long as the machine */
 
     OnOffAuto pic, pit, rtc, acpi, pcie, ioapic2;
     bool isa_serial, option_roms, auto_kernel_cmdline;
@@ -107,7 +108,6 @@ static void microvm_init(MachineState *ms)
 {
     MicrovmMachineState *mms = MICROVM_MACHINE(ms);
     X86Setup *x = &mms->x86;
-    qemu_irq *gsi;
 
     refuse_unbuilt(mms->acpi, "acpi");
     refuse_unbuilt(mms->pcie, "pcie");
@@ -120,9 +120,9 @@ static void microvm_init(MachineState *ms)
     x86_ram_init(x);
     make_fw_cfg(x);
     x86_cpus_init(ms, &error_fatal);
-    gsi = make_irqchip(x);
+    mms->gsi = make_irqchip(x);
     if (mms->isa_serial) {
-        serial_isa_create(0, gsi[SERIAL_IRQ], serial_hd(0));
+        serial_isa_create(0, mms->gsi[SERIAL_IRQ], serial_hd(0));
     }
     port92_create();
     x86_load_kernel(x, &error_fatal);

@@ -1,17 +1,20 @@
 /*
  * Local APICs, one a CPU, where the accelerator has none.
  *
- * Interrupts are taken in by vector (irr), in service when the CPU has fetched them (isr), and ordered by
- * priority: the vector's high four bits. The CPU is told by CPU_INTERRUPT_HARD and comes for the vector through
- * cpu_get_pic_interrupt(). The timer counts virtual nanoseconds: its bus runs at 1 GHz.
+ * Interrupts are taken in by vector (irr), in service when the CPU has fetched them (isr), and
+ * ordered by priority: the vector's high four bits. The CPU is told by CPU_INTERRUPT_HARD and
+ * comes for the vector through cpu_get_pic_interrupt(). The timer counts virtual nanoseconds: its
+ * bus runs at 1 GHz.
  *
- * All APICs share one page of addresses; whose registers it shows depends on which CPU's thread asks. A
- * write from elsewhere is a device's interrupt message.
+ * All APICs share one page of addresses; whose registers it shows depends on which CPU's thread
+ * asks. A write from elsewhere is a device's interrupt message.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "hw/i386/apic.h"
+#include "hw/i386/kvm_irqchip.h"
+#include "hw/sysbus.h"
 #include "migration/vmstate.h"
 #include "qemu/timer.h"
 #include "system/address-spaces.h"
@@ -710,6 +713,10 @@ DeviceState *apic_create(X86CPU *cpu)
     s->cpu = cpu;
     s->initial_id = cpu->apic_id;
     cpu->apic_state = DEVICE(s);
+    if (!apics) {
+        /* No use to us, but machines of this kind have it, and so has their stream. */
+        sysbus_create_simple(TYPE_KVM_VAPIC, -1, NULL);
+    }
     qdev_realize(DEVICE(s), NULL, &error_abort);
     return DEVICE(s);
 }

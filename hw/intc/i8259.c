@@ -1,8 +1,8 @@
 /*
  * The two PICs of a PC, the second on line 2 of the first.
  *
- * Each is told edges or levels on eight lines (irr), masks them (imr) and orders them by priority, which may
- * rotate. The output goes to the CPU's local APIC (LINT0), the second's to the first.
+ * Each is told edges or levels on eight lines (irr), masks them (imr) and orders them by priority,
+ * which may rotate. The output goes to the CPU's local APIC (LINT0), the second's to the first.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,8 +1,8 @@
 /*
  * The I/O APIC: 24 pins, each with an entry that says how its interrupt travels to the local APICs.
  *
- * A pin that is triggered by level sends one message and then waits, with its entry's "remote" bit set, until
- * the interrupt's end is broadcast; if the line is still up then, it sends the next.
+ * A pin that is triggered by level sends one message and then waits, with its entry's "remote" bit
+ * set, until the interrupt's end is broadcast; if the line is still up then, it sends the next.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,8 +1,9 @@
 /*
  * The interval timer of a PC: three counters at 1.193182 MHz, the first of which interrupts.
  *
- * Nothing counts here: what a counter shows, and whether its output is high, follows from the virtual time since
- * it was loaded. One timer is armed for the next change of the first one's output.
+ * Nothing counts here: what a counter shows, and whether its output is high, follows from the
+ * virtual time since it was loaded. One timer is armed for the next change of the first one's
+ * output.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -19,7 +19,10 @@ typedef struct MemTxAttrs {
 
 #define MEMTXATTRS_UNSPECIFIED ((MemTxAttrs) { .unspecified = 1 })
 
-/** The outcome of an access: MEMTX_OK, or a set of the bits below (an access may have several parts). */
+/**
+ * The outcome of an access: MEMTX_OK, or a set of the bits below (an access may have several
+ * parts).
+ */
 typedef uint32_t MemTxResult;
 
 #define MEMTX_OK           0U

@@ -48,5 +48,7 @@ void migration_remove_notifier(NotifierWithReturn *notify);
  * compares.  Kept, not copied.
  */
 void migration_set_machine_name(const char *name);
+/* Whether a description of the devices ends the stream, which is so unless this is called.  BQL. */
+void migration_set_send_vmdesc(bool send);
 
 #endif

@@ -56,7 +56,10 @@ int accel_init_machine(AccelState *accel, struct MachineState *ms);
 void accel_init_ops_interfaces(AccelClass *ac);
 void accel_setup_post(struct MachineState *ms);
 
-/** One -accel argument ("kvm,dirty-ring-size=4096"). "help" prints the list and returns false without error. */
+/**
+ * One -accel argument ("kvm,dirty-ring-size=4096"). "help" prints the list and returns false
+ * without error.
+ */
 bool accel_option_add(const char *optarg, Error **errp);
 /** The value of -machine accel= ("kvm:tcg"). Not together with accel_option_add(). */
 bool accel_option_set_list(const char *list, Error **errp);

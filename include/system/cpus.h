@@ -74,6 +74,15 @@ void cpu_synchronize_all_post_init(void);
 void cpu_synchronize_all_pre_loadvm(void);
 
 /**
+ * Did moving registers fail on any CPU since this was last asked? The first such error goes to
+ * @errp,
+ * the rest is dropped. Returns true where all went well.
+ */
+bool cpus_check_register_errors(Error **errp);
+/** For accelerators: keep @err (taken over) for it, with the CPU's number. */
+void cpu_set_register_error(CPUState *cpu, Error *err);
+
+/**
  * The place where throttling hangs itself in (migration's cpu-throttle, dirtylimit): called on a
  * vCPU's thread with the BQL held after each stretch of guest code. NULL: none. Set under the BQL.
  */

@@ -1,15 +1,17 @@
 /*
  * Dirty tracking by the host kernel: which pages of a mapping did this process write?
  *
- * The mapping is registered with userfaultfd for asynchronous write protection (Linux 6.7): a write
- * to a protected page lets the kernel drop the protection and go on, without telling anybody, and
- * PAGEMAP_SCAN returns the pages that lost it and protects them again in the same step, so that no
- * write is missed or told twice. It sees the writes of every thread of this process and of
- * the kernel on its behalf (read(2) into guest memory), but not those of other processes into shared memory.
+ * The mapping is registered with userfaultfd for asynchronous write protection (Linux 6.7): a
+ * write to a protected page lets the kernel drop the protection and go on, without telling
+ * anybody, and PAGEMAP_SCAN returns the pages that lost it and protects them again in the same
+ * step, so that no write is missed or told twice. It sees the writes of every thread of this
+ * process and of the kernel on its behalf (read(2) into guest memory), but not those of other
+ * processes into shared memory.
  *
  * Memory that was never touched costs nothing: it is not protected, and the first write to it
- * shows all the same. A first read may be taken for a write. Where the host gives memory in larger pages
- * (hugetlb, or transparent huge pages written for the first time), all of such a page counts as written.
+ * shows all the same. A first read may be taken for a write. Where the host gives memory in larger
+ * pages (hugetlb, or transparent huge pages written for the first time), all of such a page counts
+ * as written.
  *
  * All functions may be called by any thread; each tracker has a lock of its own, which is held
  * while it scans. A mapping can be registered with one userfaultfd at a time: trackers and
@@ -25,7 +27,10 @@
 
 typedef struct DirtyWP DirtyWP;
 
-/** Can the kernel do it, and are we allowed to? The reason why not is set in @errp. Costs two descriptors' opening. */
+/**
+ * Can the kernel do it, and are we allowed to? The reason why not is set in @errp. Costs two
+ * descriptors' opening.
+ */
 bool dirty_wp_available(Error **errp);
 
 /** A tracker without mappings; NULL and an error where there is no support. */
@@ -35,22 +40,25 @@ DirtyWP *dirty_wp_new(Error **errp);
 void dirty_wp_free(DirtyWP *w);
 
 /**
- * Track @len bytes at @host; both multiples of the mapping's page size. What was written before counts
- * as clean. False and an error if the mapping can't be (memory of a kind that the kernel refuses, or
- * registered elsewhere).
+ * Track @len bytes at @host; both multiples of the mapping's page size. What was written before
+ * counts as clean. False and an error if the mapping can't be (memory of a kind that the kernel
+ * refuses, or registered elsewhere).
  */
 bool dirty_wp_add(DirtyWP *w, void *host, size_t len, Error **errp);
 
 /** Stop tracking the mapping at @host, as it was added. Unknown ones are ignored. */
 void dirty_wp_remove(DirtyWP *w, void *host);
 
-/** A run of written bytes: @offset from @host of the mapping. Called with the tracker's lock held. */
+/**
+ * A run of written bytes: @offset from @host of the mapping. Called with the tracker's lock held.
+ */
 typedef void DirtyWPFunc(uint64_t offset, uint64_t len, void *opaque);
 
 /**
- * Report what was written to the mapping at @host since it was added or last collected, in ascending
- * runs, and protect it anew. Takes time in proportion to what was written and to the page tables there are.
- * 0, or -errno: then part may have been reported, and the rest is still to come.
+ * Report what was written to the mapping at @host since it was added or last collected, in
+ * ascending runs, and protect it anew. Takes time in proportion to what was written and to the
+ * page tables there are. 0, or -errno: then part may have been reported, and the rest is still to
+ * come.
  */
 int dirty_wp_collect(DirtyWP *w, void *host, DirtyWPFunc *fn, void *opaque);
 

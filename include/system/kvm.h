@@ -1,7 +1,8 @@
 /*
  * KVM, as machines and devices see it.
  *
- * Everything here exists in a build without KVM too: kvm_enabled() and its kin are then constants, and
+ * Everything here exists in a build without KVM too: kvm_enabled() and its kin are then
+ * constants, and
  * calls that make no sense fail or do nothing (accel/kvm-stub.c).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -71,7 +72,8 @@ int kvm_vcpu_enable_cap_args(struct CPUState *cpu, unsigned int capability, cons
 int kvm_init_vcpu(struct CPUState *cpu, Error **errp);
 void kvm_destroy_vcpu(struct CPUState *cpu);
 /**
- * Run guest code until something asks for the main loop's attention: 0 or an EXCP_* value; drops the
+ * Run guest code until something asks for the main loop's attention: 0 or an EXCP_* value; drops
+ * the
  * BQL while in the guest. Negative: the guest can't go on, and why has been said.
  */
 int kvm_cpu_exec(struct CPUState *cpu);

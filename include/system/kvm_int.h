@@ -80,13 +80,13 @@ struct KVMState {
 
 DECLARE_INSTANCE_CHECKER(KVMState, KVM_STATE, TYPE_KVM_ACCEL)
 
-/* -- Supplied by accel/kvm/ for the architecture ------------------------------------------------- */
+/* -- Supplied by accel/kvm/ for the architecture --------------------------------------------- */
 
 /** The slots lock: taken after the BQL, if that is held. */
 void kvm_slots_lock(void);
 void kvm_slots_unlock(void);
 
-/* -- Supplied by target/i386/kvm/ ---------------------------------------------------------------- */
+/* -- Supplied by target/i386/kvm/ ------------------------------------------------------------ */
 
 #define KVM_PUT_RUNTIME_STATE 1 /* what changes while a vCPU runs */
 #define KVM_PUT_RESET_STATE   2 /* and what a reset changes */
@@ -116,7 +116,10 @@ void kvm_arch_pre_run(struct CPUState *cpu, struct kvm_run *run);
 MemTxAttrs kvm_arch_post_run(struct CPUState *cpu, struct kvm_run *run);
 /** An exit that generic code does not know: 0 go on, positive EXCP_*, negative the guest dies. */
 int kvm_arch_handle_exit(struct CPUState *cpu, struct kvm_run *run);
-/** Look at interrupt_request (INIT, SIPI…) before a run; nonzero: the CPU is halted, don't run. BQL. */
+/**
+ * Look at interrupt_request (INIT, SIPI…) before a run; nonzero: the CPU is halted, don't run.
+ * BQL.
+ */
 int kvm_arch_process_async_events(struct CPUState *cpu);
 /** After KVM_INTERNAL_ERROR_EMULATION: stop the machine rather than go on? */
 bool kvm_arch_stop_on_emulation_error(struct CPUState *cpu);

@@ -7,7 +7,8 @@
  * MemoryListeners (an accelerator, above all) are told how one flat view differs from the last.
  *
  * Locking: trees, address spaces and listeners are changed under the BQL. Accesses
- * (address_space_*, cpu_physical_memory_*) may be made by any thread without it; a device's callback
+ * (address_space_*, cpu_physical_memory_*) may be made by any thread without it; a device's
+ * callback
  * is called with the BQL held, which the access takes for the time of the call if the caller does
  * not hold it. A flat view is reference counted and stays valid while an access uses it.
  *
@@ -120,7 +121,8 @@ struct AddressSpace {
 #define MEMORY_LISTENER_PRIORITY_DEV_BACKEND 10
 
 /**
- * A party that follows an address space's layout and serves its dirty log. All callbacks are optional.
+ * A party that follows an address space's layout and serves its dirty log. All callbacks are
+ * optional.
  * Between begin and commit: region_del for each range that went, region_nop for each that stayed,
  * region_add for each that came. Called with the BQL held, except log_sync, log_sync_global and
  * log_clear, which the migration thread may call without it: they lock for themselves.
@@ -150,10 +152,11 @@ struct MemoryListener {
     AddressSpace *address_space;        /* set by memory_listener_register */
 };
 
-/* -- Making regions ------------------------------------------------------------------------------ */
+/* -- Making regions -------------------------------------------------------------------------- */
 
 /**
- * Make a container. @owner, if not NULL, becomes the region's QOM parent (property "NAME[n]") and is
+ * Make a container. @owner, if not NULL, becomes the region's QOM parent (property "NAME[n]") and
+ * is
  * kept alive while the region can be reached. @size in bytes, UINT64_MAX for all 2^64.
  */
 void memory_region_init(MemoryRegion *mr, Object *owner, const char *name, uint64_t size);
@@ -171,7 +174,9 @@ bool memory_region_init_ram_nomigrate(MemoryRegion *mr, Object *owner, const cha
 /** The same with RAM_* flags of ramblock.h (RAM_SHARED, RAM_NORESERVE). */
 bool memory_region_init_ram_flags_nomigrate(MemoryRegion *mr, Object *owner, const char *name,
                                             uint64_t size, uint32_t ram_flags, Error **errp);
-/** RAM in the caller's memory at @ptr, @size bytes, page aligned, which has to outlive the region. */
+/**
+ * RAM in the caller's memory at @ptr, @size bytes, page aligned, which has to outlive the region.
+ */
 void memory_region_init_ram_ptr(MemoryRegion *mr, Object *owner, const char *name, uint64_t size,
                                 void *ptr);
 /** RAM mapped from the descriptor @fd (which the block then owns) from @offset. */
@@ -182,7 +187,10 @@ bool memory_region_init_ram_from_fd(MemoryRegion *mr, Object *owner, const char 
 bool memory_region_init_ram_from_file(MemoryRegion *mr, Object *owner, const char *name,
                                       uint64_t size, uint64_t align, uint32_t ram_flags,
                                       const char *path, ram_addr_t offset, Error **errp);
-/** RAM that the guest only reads; the host fills it through address_space_write_rom() or its pointer. */
+/**
+ * RAM that the guest only reads; the host fills it through address_space_write_rom() or its
+ * pointer.
+ */
 bool memory_region_init_rom(MemoryRegion *mr, Object *owner, const char *name, uint64_t size,
                             Error **errp);
 bool memory_region_init_rom_nomigrate(MemoryRegion *mr, Object *owner, const char *name,
@@ -191,7 +199,7 @@ bool memory_region_init_rom_nomigrate(MemoryRegion *mr, Object *owner, const cha
 void memory_region_init_alias(MemoryRegion *mr, Object *owner, const char *name, MemoryRegion *orig,
                               hwaddr offset, uint64_t size);
 
-/* -- Asking about regions ------------------------------------------------------------------------ */
+/* -- Asking about regions -------------------------------------------------------------------- */
 
 Object *memory_region_owner(MemoryRegion *mr);
 uint64_t memory_region_size(MemoryRegion *mr);
@@ -217,19 +225,23 @@ void memory_region_ref(MemoryRegion *mr);
 void memory_region_unref(MemoryRegion *mr);
 
 /**
- * What is at @addr in the tree of @mr (which must be, or be within, an address space's root), cut to
+ * What is at @addr in the tree of @mr (which must be, or be within, an address space's root), cut
+ * to
  * @size bytes. The result's mr is NULL where nothing is; otherwise it holds a reference, to be
  * dropped with memory_region_unref(). @addr counts from the start of @mr.
  */
 MemoryRegionSection memory_region_find(MemoryRegion *mr, hwaddr addr, uint64_t size);
 
-/* -- Changing trees (BQL) ------------------------------------------------------------------------ */
+/* -- Changing trees (BQL) -------------------------------------------------------------------- */
 
 /** Put off rendering until the matching commit; nests. */
 void memory_region_transaction_begin(void);
 void memory_region_transaction_commit(void);
 
-/** Put @subregion at @offset of @mr; overlaps with others of the same priority are the caller's error. */
+/**
+ * Put @subregion at @offset of @mr; overlaps with others of the same priority are the caller's
+ * error.
+ */
 void memory_region_add_subregion(MemoryRegion *mr, hwaddr offset, MemoryRegion *subregion);
 /** The same where an overlap is meant: the higher @priority shows. */
 void memory_region_add_subregion_overlap(MemoryRegion *mr, hwaddr offset, MemoryRegion *subregion,
@@ -243,7 +255,7 @@ void memory_region_set_readonly(MemoryRegion *mr, bool readonly);
 /** Callbacks of this region are called without taking the BQL: it locks for itself. */
 void memory_region_clear_global_locking(MemoryRegion *mr);
 
-/* -- Dirty log ----------------------------------------------------------------------------------- */
+/* -- Dirty log ------------------------------------------------------------------------------- */
 
 /** Who wants the log; any number at once. */
 #define GLOBAL_DIRTY_MIGRATION  (1U << 0)
@@ -262,7 +274,8 @@ bool memory_global_dirty_log_start(unsigned int flags, Error **errp);
 /** The counterpart; the last client's stop reaches the listeners. BQL. */
 void memory_global_dirty_log_stop(unsigned int flags);
 /**
- * Gather what was written since the last sync into the blocks' dirty bitmaps. @last_stage: the vCPUs
+ * Gather what was written since the last sync into the blocks' dirty bitmaps. @last_stage: the
+ * vCPUs
  * are stopped and no further sync follows. Takes no lock but the listeners' own; callers hold the
  * BQL or otherwise keep the layout still.
  */
@@ -278,9 +291,12 @@ void memory_region_set_dirty(MemoryRegion *mr, hwaddr addr, hwaddr size);
 /** Turn per-region logging on or off for the client whose bit is @client (0 to 7). BQL. */
 void memory_region_set_log(MemoryRegion *mr, bool log, unsigned client);
 
-/* -- Listeners and address spaces (BQL) ---------------------------------------------------------- */
+/* -- Listeners and address spaces (BQL) ------------------------------------------------------ */
 
-/** Start following @as; the present layout is told by region_add at once (and logging, if it is on). */
+/**
+ * Start following @as; the present layout is told by region_add at once (and logging, if it is
+ * on).
+ */
 void memory_listener_register(MemoryListener *listener, AddressSpace *as);
 /** Stop following; region_del is told for all of the layout. */
 void memory_listener_unregister(MemoryListener *listener);
@@ -294,7 +310,7 @@ void address_space_destroy(AddressSpace *as);
  */
 void mtree_info(GString *out, bool flatview, bool owner, bool disabled);
 
-/* -- Flat views ---------------------------------------------------------------------------------- */
+/* -- Flat views ------------------------------------------------------------------------------ */
 
 /** Take a reference to the present layout; any thread. */
 FlatView *address_space_get_flatview(AddressSpace *as);
@@ -304,7 +320,7 @@ void flatview_unref(FlatView *view);
 typedef bool (*flatview_cb)(const MemoryRegionSection *section, void *opaque);
 bool flatview_for_each_section(FlatView *view, flatview_cb cb, void *opaque);
 
-/* -- Access -------------------------------------------------------------------------------------- */
+/* -- Access ---------------------------------------------------------------------------------- */
 
 /**
  * Read or write @len bytes at @addr. RAM is copied, devices are called with as large accesses as

@@ -25,10 +25,11 @@ static inline bool qtest_enabled(void)
 bool qtest_driver(void);
 
 /**
- * Start the protocol server on the character device that @qtest_chrdev describes (what -serial takes:
- * "unix:PATH" connects as a client, "unix:PATH,server=on,wait=off" listens). What is said is copied to
- * the file @qtest_log; "none" for no copy, NULL for standard error. Once, under the BQL, before the
- * machine is made: `endianness` is answered from then on. False and an error if it can't be.
+ * Start the protocol server on the character device that @qtest_chrdev describes (what -serial
+ * takes: "unix:PATH" connects as a client, "unix:PATH,server=on,wait=off" listens). What is said
+ * is copied to the file @qtest_log; "none" for no copy, NULL for standard error. Once, under the
+ * BQL, before the machine is made: `endianness` is answered from then on. False and an error if it
+ * can't be.
  */
 bool qtest_server_init(const char *qtest_chrdev, const char *qtest_log, Error **errp);
 

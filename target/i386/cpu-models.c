@@ -1,6 +1,7 @@
 /*
  * CPU models: names for sets of features that do not change, so that a guest can move between hosts
- * that have them. The feature words of a model are an interface: a guest must find the same CPU after
+ * that have them. The feature words of a model are an interface: a guest must find the same CPU
+ * after
  * it moved, whatever program it moved to.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

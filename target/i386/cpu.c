@@ -18,7 +18,7 @@
 #include "system/cpus.h"
 #include "system/kvm.h"
 
-/* -- State --------------------------------------------------------------------------------------- */
+/* -- State ----------------------------------------------------------------------------------- */
 
 void x86_cpu_update_hflags(CPUX86State *env)
 {
@@ -226,7 +226,7 @@ void do_cpu_sipi(X86CPU *cpu)
     cs->halted = 0;
 }
 
-/* -- For whoever looks at a stopped CPU ---------------------------------------------------------- */
+/* -- For whoever looks at a stopped CPU ------------------------------------------------------ */
 
 static void x86_cpu_dump_state(CPUState *cs, GString *out, int flags)
 {
@@ -337,7 +337,7 @@ static struct CpuInstanceProperties *x86_cpu_get_props(CPUState *cs)
 
 DeviceState *(*x86_cpu_apic_create)(X86CPU *cpu);
 
-/* -- Making one ---------------------------------------------------------------------------------- */
+/* -- Making one ------------------------------------------------------------------------------ */
 
 static void x86_cpu_realize(DeviceState *dev, Error **errp)
 {
@@ -389,7 +389,7 @@ static void x86_cpu_reset_hold(Object *obj, ResetType type)
     x86_cpu_reset_state(X86_CPU(obj));
 }
 
-/* -- Options ------------------------------------------------------------------------------------- */
+/* -- Options --------------------------------------------------------------------------------- */
 
 /* What -cpu said of features, for instances to come. */
 static FeatureWordArray wanted_features, unwanted_features;
@@ -503,7 +503,7 @@ static void x86_cpu_initfn(Object *obj)
     memcpy(cpu->minus_features, unwanted_features, sizeof(unwanted_features));
 }
 
-/* -- Types --------------------------------------------------------------------------------------- */
+/* -- Types ----------------------------------------------------------------------------------- */
 
 static void x86_cpu_class_init(ObjectClass *oc, void *data)
 {

@@ -19,7 +19,7 @@
 #define SEL_DATA0 0x10
 #define SEL_CODE3 0x1b
 #define SEL_DATA3 0x23
-#define SEL_STAR3 0x23              /* SYSRET adds 8 for the stack's segment, 16 for 64-bit code's */
+#define SEL_STAR3 0x23              /* SYSRET adds 8 for the stack, 16 for 64-bit code */
 #define SEL_DATA3_64 0x2b
 #define SEL_CODE3_64 0x33
 #define SEL_CODE0_64 0x38

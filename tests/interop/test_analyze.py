@@ -174,8 +174,8 @@ class MadeUp(unittest.TestCase):
         self.assertEqual(memory.blocks['ram'][4096:], new)
 
     def test_xbzrle_beyond_the_page(self):
-        for delta in (b'\xff\x3f\x01z', b'\x80\x20\x01z', b'\x01\x05ab', b'\x01', b'\x80', b'\x01\0',
-                      b'\x01\x01a\0\x01b', b'\xff\xff\xff\x7f\x01a', b'\xff\xff\xff\xff\xff'):
+        for delta in (b'\xff\x3f\x01z', b'\x80\x20\x01z', b'\x01\x05ab', b'\x01', b'\x80',
+                      b'\x01\0', b'\x01\x01a\0\x01b', b'\xff\xff\xff\x7f\x01a', b'\xff\xff\xff\xff\xff'):
             with self.subTest(delta=delta.hex()):
                 stream = (header(), ram_start(('ram', 4096)),
                           ram_part(be64(0x40) + str8('ram') + b'\x01'
@@ -272,7 +272,8 @@ class MadeUp(unittest.TestCase):
             ((header(), b'\x09'), start, 'found 0x09'),
             ((header(), b'\x02' + be32(7)), start + 1,
              'expected the id of a section that was started, found 7'),
-            ((header(), ram_start(('ram', 6144), ('x', 2048))), start + 29, 'expected a length in pages'),
+            ((header(), ram_start(('ram', 6144), ('x', 2048))), start + 29,
+             'expected a length in pages'),
             ((header(), ram_start(('ram', 4096), ('ram', 4096))), start + 37,
              'expected a new block, found "ram" again'),
             ((header(), ram, ram_part(be64(8) + str8('rom'))), page + 8,

@@ -277,8 +277,8 @@ static void test_new(void)
 }
 
 /*
- * Two setters and a taker at once: in the end, every bit has been taken at least as often as it must
- * have been seen, and nothing stays behind that was not set after the last look.
+ * Two setters and a taker at once: every bit is taken at some time, and none is lost to what is
+ * done to its neighbours in the same word.
  */
 #define RACE_BITS 1000
 #define RACE_ROUNDS 2000

@@ -32,7 +32,7 @@ static void check_one(const uint8_t *buf, size_t len, bool want)
     }
 }
 
-/* One non-zero byte at each of [0, len) in turn, step by step; every value of a byte in turn too. */
+/* One non-zero byte at each place of [0, len) in turn, and at the last one. */
 static void check_each_byte(uint8_t *buf, size_t len, size_t step)
 {
     for (size_t i = 0; i < len; i += step) {

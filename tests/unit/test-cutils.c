@@ -1,6 +1,6 @@
 /*
- * Numbers, sizes and strings from text: what is accepted, what is refused, where parsing stops, and what
- * the result is where it does not fit.
+ * Numbers, sizes and strings from text: what is accepted, what is refused, where parsing stops, and
+ * what the result is where it does not fit.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -11,8 +11,8 @@
 typedef int SizeFunc(const char *nptr, const char **end, uint64_t *result);
 
 /*
- * @used characters belong to the number, the rest is left over; without an end pointer anything left
- * over is an error.
+ * @used characters belong to the number, the rest is left over; without an end pointer anything
+ * left over is an error.
  */
 static void size_is(SizeFunc *fn, const char *text, int ret, uint64_t value, size_t used)
 {

@@ -1,6 +1,7 @@
 /*
- * Interrupt controllers and interval timer of this program (hw/intc, hw/timer/i8254.c), driven through their
- * registers and lines, with two CPUs that execute nothing and a clock that moves on command.
+ * Interrupt controllers and interval timer of this program (hw/intc, hw/timer/i8254.c), driven
+ * through their registers and lines, with two CPUs that execute nothing and a clock that moves on
+ * command.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

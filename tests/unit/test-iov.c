@@ -1,5 +1,5 @@
 /*
- * Scatter-gather vectors against one flat buffer, cut into pieces of all kinds, empty ones included.
+ * Scatter-gather vectors against one flat buffer, cut into pieces of all kinds, empty ones too.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -47,7 +47,7 @@ static const uint8_t guest_code[] = {
 #define FIRST_PAGE 16
 #define GUEST_PAGES 0x55550000u /* 16, 18 … 30 */
 
-/* -- The architecture's half --------------------------------------------------------------------- */
+/* -- The architecture's half ----------------------------------------------------------------- */
 
 const KVMCapabilityInfo kvm_arch_required_capabilities[] = { KVM_CAP_LAST_INFO };
 
@@ -140,7 +140,7 @@ static const TypeInfo test_cpu_type = {
     .instance_size = sizeof(CPUState),
 };
 
-/* -- The machine --------------------------------------------------------------------------------- */
+/* -- The machine ----------------------------------------------------------------------------- */
 
 static MemoryRegion ram, device, port;
 static CPUState *cpu;
@@ -234,7 +234,7 @@ static void run_some(void)
     vm_stop(RUN_STATE_PAUSED);
 }
 
-/* -- Tests, in the child ------------------------------------------------------------------------- */
+/* -- Tests, in the child --------------------------------------------------------------------- */
 
 static void test_exits(void)
 {

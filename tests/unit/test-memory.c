@@ -13,7 +13,7 @@
 
 #define PAGE TARGET_PAGE_SIZE
 
-/* -- A device that remembers --------------------------------------------------------------------- */
+/* -- A device that remembers ----------------------------------------------------------------- */
 
 typedef struct Access {
     bool is_write;
@@ -56,7 +56,7 @@ static const MemoryRegionOps plain_ops = {
     .endianness = DEVICE_LITTLE_ENDIAN,
 };
 
-/* -- Views as text ------------------------------------------------------------------------------- */
+/* -- Views as text --------------------------------------------------------------------------- */
 
 static bool append_section(const MemoryRegionSection *s, void *opaque)
 {
@@ -121,7 +121,7 @@ static void space_free(Space *s)
     g_free(s);
 }
 
-/* -- Rendering ----------------------------------------------------------------------------------- */
+/* -- Rendering ------------------------------------------------------------------------------- */
 
 static void test_overlap(void)
 {
@@ -249,7 +249,7 @@ static void test_transaction(void)
     space_free(s);
 }
 
-/* -- Access -------------------------------------------------------------------------------------- */
+/* -- Access ---------------------------------------------------------------------------------- */
 
 static uint64_t dirty_pages(MemoryRegion *mr, unsigned long *map)
 {
@@ -539,7 +539,7 @@ static void test_find(void)
     space_free(s);
 }
 
-/* -- Listeners ----------------------------------------------------------------------------------- */
+/* -- Listeners ------------------------------------------------------------------------------- */
 
 typedef struct Witness {
     MemoryListener listener;

@@ -1,6 +1,6 @@
 /*
- * Threads, the main loop and the big lock: bottom halves from everywhere, descriptor handlers, timers on
- * every clock, and that the lock is let go of while the loop waits and only then.
+ * Threads, the main loop and the big lock: bottom halves from everywhere, descriptor handlers,
+ * timers on every clock, and that the lock is let go of while the loop waits and only then.
  *
  * Every wait has an end: a watchdog stops a test that hangs.
  *

@@ -1,7 +1,8 @@
 /*
  * The local APIC in the kernel, section "apic".
  *
- * Its registers move together with the CPU's (kvm_arch_get/put_registers call kvm_x86_get/put_lapic),
+ * Its registers move together with the CPU's (kvm_arch_get/put_registers call
+ * kvm_x86_get/put_lapic),
  * because the order matters there. So what is here is valid whenever the CPU's registers are.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -95,7 +96,7 @@ void kvm_x86_set_cr8(X86CPU *cpu, uint8_t value)
     }
 }
 
-/* -- To and from the kernel ---------------------------------------------------------------------- */
+/* -- To and from the kernel ------------------------------------------------------------------ */
 
 static uint32_t get_reg(const struct kvm_lapic_state *k, int reg)
 {
@@ -224,7 +225,7 @@ int kvm_x86_put_lapic(X86CPU *cpu)
     return kvm_vcpu_ioctl(CPU(cpu), KVM_SET_LAPIC, &k);
 }
 
-/* -- Saving -------------------------------------------------------------------------------------- */
+/* -- Saving ---------------------------------------------------------------------------------- */
 
 static bool sipi_needed(void *opaque)
 {
@@ -294,7 +295,7 @@ static const VMStateDescription vmstate_apic = {
     .subsections = (const VMStateDescription *const[]) { &vmstate_sipi, NULL },
 };
 
-/* -- The device ---------------------------------------------------------------------------------- */
+/* -- The device ------------------------------------------------------------------------------ */
 
 static void apic_reset(void *opaque)
 {

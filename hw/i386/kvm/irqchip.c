@@ -1,7 +1,8 @@
 /*
  * The kernel's two PICs and its I/O APIC, sections "i8259" and "ioapic".
  *
- * State lives in the kernel; it is fetched before it is saved and handed over after it was loaded or
+ * State lives in the kernel; it is fetched before it is saved and handed over after it was loaded
+ * or
  * reset. Lines are driven by GSI number (kvm_gsi_allocate), and routed in the kernel.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -51,7 +52,7 @@ static int set_chip(struct kvm_irqchip *chip)
     return ret;
 }
 
-/* -- PIC ----------------------------------------------------------------------------------------- */
+/* -- PIC ------------------------------------------------------------------------------------- */
 
 struct KVMPICState {
     SysBusDevice parent_obj;
@@ -183,7 +184,7 @@ void kvm_i8259_create(void)
     }
 }
 
-/* -- I/O APIC ------------------------------------------------------------------------------------ */
+/* -- I/O APIC -------------------------------------------------------------------------------- */
 
 #define IOAPIC_ADDRESS 0xfec00000u
 #define IOAPIC_MASKED  (UINT64_C(1) << 16)

@@ -2,7 +2,8 @@
  * The interval timer in the kernel, section "i8254".
  *
  * The kernel counts from moments of the host's monotonic clock; the section tells moments of the
- * machine's virtual clock. The difference of the two is taken whenever state moves. While the machine
+ * machine's virtual clock. The difference of the two is taken whenever state moves. While the
+ * machine
  * stands the state taken at that moment stays, and goes back when it starts: the timer then goes
  * on where it was.
  *
@@ -166,6 +167,8 @@ static void pit_reset(DeviceState *dev)
         s->channels[i].count_load_time = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
     }
     pit_put(s);
+    /* While the machine stands the two clocks drift apart: said again when it starts. */
+    s->held = !runstate_is_running();
 }
 
 static void pit_realize(DeviceState *dev, Error **errp)

@@ -45,7 +45,9 @@ struct CPUClass {
     hwaddr (*get_phys_page_debug)(CPUState *cpu, vaddr addr);
     /** Where it is in the machine's topology, for query-cpus-fast; NULL: say nothing. */
     struct CpuInstanceProperties *(*get_props)(CPUState *cpu);
-    /** The state's VMState, registered as section "cpu" with the CPU's index when it is realized. */
+    /**
+     * The state's VMState, registered as section "cpu" with the CPU's index when it is realized.
+     */
     const struct VMStateDescription *legacy_vmsd;
     /** Answer to CPU_INTERRUPT_* bits set while a callback of TCG is active; NULL: none needed. */
     void (*handle_interrupt)(CPUState *cpu, int mask);
@@ -127,6 +129,9 @@ struct CPUState {
     struct kvm_dirty_gfn *kvm_dirty_gfns;   /* its dirty ring; reaped under the slots lock */
     uint32_t kvm_fetch_index;
     uint64_t dirty_pages;       /* reaped from its ring so far */
+
+    /* Why registers could not be moved; see cpus_take_register_error(). */
+    Error *register_error;
 
     /* Throttling: microseconds to sleep after each full ring, and by percentage (atomic). */
     int64_t throttle_us_per_full;

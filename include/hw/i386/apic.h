@@ -1,6 +1,6 @@
 /*
- * Local and I/O APICs, PICs and interval timer in this program: for accelerators that do not bring their
- * own (TCG, qtest), and for kernel-irqchip=off.
+ * Local and I/O APICs, PICs and interval timer in this program: for accelerators that do not bring
+ * their own (TCG, qtest), and for kernel-irqchip=off.
  *
  * BQL throughout.
  *
@@ -35,15 +35,19 @@ struct X86CPU;
 /* ---- for machines ---- */
 
 /**
- * The local APIC of @cpu, which becomes its child "lapic" and its apic_state; section "apic". After the
- * CPU's index and apic_id are known. The first one also makes the register page at 0xfee00000.
+ * The local APIC of @cpu, which becomes its child "lapic" and its apic_state; section "apic".
+ * After the CPU's index and apic_id are known. The first one also makes the register page at
+ * 0xfee00000.
  */
 DeviceState *apic_create(struct X86CPU *cpu);
 
 /** The I/O APIC at @addr, section "ioapic"; its GPIO inputs are the pins. */
 DeviceState *ioapic_create(uint64_t addr);
 
-/** Both PICs, sections "i8259" 0 and 1, at their ports; their GPIO inputs: the first's are lines 0 to 7. */
+/**
+ * Both PICs, sections "i8259" 0 and 1, at their ports; their GPIO inputs: the first's are lines 0
+ * to 7.
+ */
 void i8259_create(void);
 
 /** The interval timer at port 0x40, section "i8254", on line @irq. */

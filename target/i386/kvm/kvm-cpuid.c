@@ -1,7 +1,8 @@
 /*
  * CPUID under KVM: what the kernel can give, and giving a vCPU its own.
  *
- * cpu_x86_cpuid() says what a leaf holds; this file knows which leaves have sub-leaves and how many,
+ * cpu_x86_cpuid() says what a leaf holds; this file knows which leaves have sub-leaves and how
+ * many,
  * adds the hypervisor's own leaves, and hands the table to the kernel.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -101,7 +102,7 @@ uint32_t kvm_arch_get_supported_cpuid(KVMState *s, uint32_t leaf, uint32_t suble
     return adjust(s, leaf, subleaf, reg, value);
 }
 
-/* -- A vCPU's table ------------------------------------------------------------------------------ */
+/* -- A vCPU's table -------------------------------------------------------------------------- */
 
 static struct kvm_cpuid_entry2 *add(struct kvm_cpuid2 *table, uint32_t leaf, uint32_t subleaf,
                                     uint32_t flags)

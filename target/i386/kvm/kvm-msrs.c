@@ -1,8 +1,10 @@
 /*
- * Model-specific registers under KVM, as a table: number, where the CPU's state keeps it, and when it
+ * Model-specific registers under KVM, as a table: number, where the CPU's state keeps it, and
+ * when it
  * is written.
  *
- * Which of them work depends on the host and on the CPU's features. A new vCPU is asked for each once;
+ * Which of them work depends on the host and on the CPU's features. A new vCPU is asked for each
+ * once;
  * those that can't be read are left alone from then on. Writing stops at the first that the kernel
  * refuses: if its value is zero that is no loss, otherwise the state can't be had here, and that is
  * an error.
@@ -19,6 +21,7 @@
 #define FEATURE_CONTROL 0x3a
 #define TSC_DEADLINE   0x6e0
 #define XFD            0x1c4
+#define AMD_TSC_RATIO  0xc0000104
 
 /* When a register is written; reading is always of all. */
 enum {
@@ -75,7 +78,7 @@ static const MSRInfo msrs[] = {
     M(0x48, spec_ctrl, RUNTIME),
     M32(0x122, tsx_ctrl, RUNTIME),
     M(0xc001011f, virt_ssbd, RUNTIME),
-    M(0xc0000104, amd_tsc_scale_msr, RUNTIME),
+    M(AMD_TSC_RATIO, amd_tsc_scale_msr, RUNTIME),
     M(0xc0010015, msr_hwcr, RUNTIME),
     M(0xc0010117, vm_hsave, RUNTIME),
     M(XFD, msr_xfd, RUNTIME),
@@ -182,11 +185,19 @@ static void store(CPUX86State *env, const MSRInfo *m, uint64_t value)
     }
 }
 
-/* Machine check registers exist only where there are machine checks. */
+/*
+ * Machine check registers exist only where there are machine checks. The kernel gives the ratio
+ * of a
+ * nested guest's TSC to CPUs without the feature too, but others who read the stream know it of
+ * CPUs with it only.
+ */
 static bool is_wanted(const CPUX86State *env, const MSRInfo *m)
 {
     bool mce = (m->index >= 0x400 && m->index < 0x480) || m->index == 0x17a || m->index == 0x17b;
 
+    if (m->index == AMD_TSC_RATIO) {
+        return env->features[FEAT_8000_000A_EDX] & (1u << 4);
+    }
     return !mce || env->mcg_cap;
 }
 

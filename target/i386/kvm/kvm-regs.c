@@ -3,7 +3,8 @@
  *
  * The order of writing matters. MSR_IA32_FEATURE_CONTROL allows what control registers may turn on;
  * control registers and the APIC's base come before the APIC; the nested hypervisor's state wants
- * them set; the APIC's timer mode comes before the TSC deadline; pending events come when everything
+ * them set; the APIC's timer mode comes before the TSC deadline; pending events come when
+ * everything
  * that they depend on is there.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -15,7 +16,7 @@
 #include "qemu/error-report.h"
 #include "system/runstate.h"
 
-/* -- General registers --------------------------------------------------------------------------- */
+/* -- General registers ----------------------------------------------------------------------- */
 
 /* KVM's order of general registers, as numbers of ours. */
 static const uint8_t reg_order[CPU_NB_REGS] = {
@@ -56,7 +57,7 @@ static int get_regs(X86CPU *cpu)
     return 0;
 }
 
-/* -- Segments and control registers -------------------------------------------------------------- */
+/* -- Segments and control registers ---------------------------------------------------------- */
 
 static void segment_to_kvm(struct kvm_segment *to, const SegmentCache *from)
 {
@@ -259,7 +260,7 @@ static int get_debugregs(X86CPU *cpu)
     return 0;
 }
 
-/* -- Events under way ---------------------------------------------------------------------------- */
+/* -- Events under way ------------------------------------------------------------------------ */
 
 static int put_events(X86CPU *cpu, int level)
 {
@@ -396,7 +397,7 @@ static int get_mp_state(X86CPU *cpu)
     return 0;
 }
 
-/* -- A nested hypervisor ------------------------------------------------------------------------- */
+/* -- A nested hypervisor --------------------------------------------------------------------- */
 
 QEMU_BUILD_BUG_ON(sizeof(struct kvm_nested_state) != X86_NESTED_HDR_SIZE);
 QEMU_BUILD_BUG_ON(offsetof(X86NestedState, data) != X86_NESTED_HDR_SIZE);
@@ -452,7 +453,7 @@ static int get_nested(X86CPU *cpu)
     return 0;
 }
 
-/* -- The TSC's rate ------------------------------------------------------------------------------ */
+/* -- The TSC's rate -------------------------------------------------------------------------- */
 
 /* The stream says how fast the guest's TSC ran. Where that can't be had it is said, not fatal. */
 static int put_tsc_khz(X86CPU *cpu)
@@ -477,7 +478,7 @@ static int put_tsc_khz(X86CPU *cpu)
     return 0;
 }
 
-/* -- All of it ----------------------------------------------------------------------------------- */
+/* -- All of it ------------------------------------------------------------------------------- */
 
 #define TRY(call, what) do {                                                                       \
         int try_ret_ = (call);                                                                     \

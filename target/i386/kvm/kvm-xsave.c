@@ -2,7 +2,8 @@
  * FPU and vector registers: between the CPU's state and the XSAVE image that KVM speaks.
  *
  * The image is the processor's standard format: 512 bytes as FXSAVE writes them, a header that says
- * which components are in it, and the components at offsets that CPUID leaf 0xd gives. x87 registers
+ * which components are in it, and the components at offsets that CPUID leaf 0xd gives. x87
+ * registers
  * stand in stack order in the image, and under KVM in CPUX86State.fpregs as well: that is how they
  * travel between machines that run under KVM.
  *

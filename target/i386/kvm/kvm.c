@@ -34,7 +34,7 @@ const KVMCapabilityInfo kvm_arch_required_capabilities[] = {
     KVM_CAP_LAST_INFO
 };
 
-/* -- The VM -------------------------------------------------------------------------------------- */
+/* -- The VM ---------------------------------------------------------------------------------- */
 
 /* The TSC is kept while the machine stands, and asked for anew once it has run. */
 static void tsc_moves_again(void *opaque, bool running, RunState state)
@@ -102,7 +102,7 @@ void kvm_arch_init_irq_routing(KVMState *s)
     }
 }
 
-/* -- vCPUs --------------------------------------------------------------------------------------- */
+/* -- vCPUs ----------------------------------------------------------------------------------- */
 
 unsigned long kvm_arch_vcpu_id(CPUState *cs)
 {
@@ -207,7 +207,7 @@ void kvm_arch_reset_vcpu(X86CPU *cpu)
                                                                 : KVM_MP_STATE_UNINITIALIZED;
 }
 
-/* -- Running ------------------------------------------------------------------------------------- */
+/* -- Running --------------------------------------------------------------------------------- */
 
 /* Interrupts by hand, where no controller is in the kernel. BQL. */
 static void inject(X86CPU *cpu, struct kvm_run *run)

@@ -18,10 +18,12 @@ typedef struct X86CPU X86CPU;
  */
 uint32_t kvm_arch_get_supported_cpuid(KVMState *s, uint32_t leaf, uint32_t subleaf, int reg);
 
-/** The part of a CPU's reset that depends on KVM (mp_state). Called at the end of the CPU's reset. */
+/**
+ * The part of a CPU's reset that depends on KVM (mp_state). Called at the end of the CPU's reset.
+ */
 void kvm_arch_reset_vcpu(X86CPU *cpu);
 
-/* -- Within this folder -------------------------------------------------------------------------- */
+/* -- Within this folder ---------------------------------------------------------------------- */
 
 #ifdef CONFIG_KVM
 #include "system/kvm_int.h"
