@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/lockable.h"
 #include "qapi/qapi-visit-sockets.h"
 #include "channel.h"
 #include "migration.h"
@@ -51,7 +52,9 @@ void migration_channel_connect(MigrationState *s, QIOChannel *ioc, const char *h
     s->hostname = g_strdup(hostname);
     if (!error) {
         object_ref(OBJECT(ioc));
-        s->to_dst_file = qemu_file_new_output(ioc);
+        WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
+            s->to_dst_file = qemu_file_new_output(ioc);
+        }
     }
     migration_connect(s, error);
 }

@@ -84,6 +84,13 @@ static int global_state_post_load(void *opaque, int version_id)
     return 0;
 }
 
+/* Some states are those of a moment: no machine can be put into them when the stream ends. */
+static bool state_can_arrive(RunState state)
+{
+    return state != RUN_STATE_INMIGRATE && state != RUN_STATE_FINISH_MIGRATE &&
+           runstate_transition_allowed(RUN_STATE_INMIGRATE, state);
+}
+
 /* The name as the 32 bytes it is on the wire; one that is no run state is refused here. */
 static int get_runstate(QEMUFile *f, void *pv, size_t size, const VMStateField *field)
 {
@@ -99,6 +106,11 @@ static int get_runstate(QEMUFile *f, void *pv, size_t size, const VMStateField *
         g_autofree char *text = g_strescape(copy, NULL);
 
         error_setg(&err, "unknown run state '%s'", text);
+        qemu_file_set_error_obj(f, -EINVAL, err);
+        return -EINVAL;
+    }
+    if (!state_can_arrive(qapi_enum_parse(&RunState_lookup, name, -1, NULL))) {
+        error_setg(&err, "a guest cannot arrive in run state '%s'", name);
         qemu_file_set_error_obj(f, -EINVAL, err);
         return -EINVAL;
     }

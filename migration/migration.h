@@ -52,7 +52,6 @@ struct MigrationState {
         QEMUFile *from_dst_file; /* under qemu_file_lock */
         QemuThread thread;
         bool thread_created;
-        QemuSemaphore pong_acks;
         Error *error; /* read after the join */
         int shut_value; /* of the peer's SHUT, or -1 */
     } rp_state;
@@ -86,7 +85,6 @@ struct MigrationState {
 
     /* The run state before the switchover stopped the guest; -1 when it did not yet. */
     int vm_old_state;
-    bool switchover_failed_once;
 };
 
 struct MigrationIncomingState {
@@ -132,7 +130,7 @@ bool migration_rate_exceeded(QEMUFile *f);
 void migration_rate_reset(MigrationState *s);
 
 /* return-path.c */
-int open_return_path_on_source(MigrationState *s);
+void open_return_path_on_source(MigrationState *s);
 /* Join the thread; with @fail the file is shut down first.  True when the path ended well. */
 bool close_return_path_on_source(MigrationState *s, bool fail);
 int migration_incoming_open_return_path(MigrationIncomingState *mis, Error **errp);

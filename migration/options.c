@@ -319,7 +319,8 @@ bool migrate_options_check(Error **errp)
 {
     MigrationState *s = migrate_get_current();
 
-    return check_capabilities(s->capabilities, errp) && check_parameters(&s->parameters, errp);
+    return check_capabilities(s->capabilities, errp) && check_parameters(&s->parameters, errp) &&
+           check_range("x-clear-bitmap-shift", s->clear_bitmap_shift, 6, 31, "", errp);
 }
 
 /* -global migration.NAME=VALUE: each property is a member of MigrationState. */

@@ -183,10 +183,14 @@ static bool pause_before_switchover(MigrationState *s)
     if (!migrate_set_state(&s->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_PRE_SWITCHOVER)) {
         return false;
     }
+    /* A file that has failed wakes us too: there is nothing left to be continued. */
     bql_unlock();
-    qemu_sem_wait(&s->pause_sem);
+    if (!qemu_file_get_error(s->to_dst_file)) {
+        qemu_sem_wait(&s->pause_sem);
+    }
     bql_lock();
-    return migrate_set_state(&s->state, MIGRATION_STATUS_PRE_SWITCHOVER, MIGRATION_STATUS_DEVICE);
+    return !qemu_file_get_error(s->to_dst_file) &&
+           migrate_set_state(&s->state, MIGRATION_STATUS_PRE_SWITCHOVER, MIGRATION_STATUS_DEVICE);
 }
 
 /* Everything that is sent with the guest stopped, up to the end mark.  BQL. */
@@ -355,6 +359,11 @@ static bool set_up(MigrationState *s)
     return migrate_set_state(&s->state, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_ACTIVE);
 }
 
+static void cleanup_bh(void *opaque)
+{
+    migration_cleanup(opaque);
+}
+
 /* However it ended: the guest runs where it should, and the status says what happened. */
 static void finish(MigrationState *s, bool done)
 {
@@ -377,6 +386,19 @@ static void finish(MigrationState *s, bool done)
         s->pages_per_second = pages_sent() * 1000 / spent;
         s->pending_bytes = 0;
         runstate_set(RUN_STATE_POSTMIGRATE);
+    } else {
+        qatomic_set(&s->downtime_start, 0);
+        if (s->vm_old_state >= 0) {
+            vm_resume(s->vm_old_state);
+        }
+    }
+    /*
+     * Queued before the status says that it is over, so that who hears of it and acts finds
+     * everything cleaned up.  It cannot run before we let go of the BQL, and then waits only for
+     * this thread's end.
+     */
+    qemu_bh_schedule_oneshot(cleanup_bh, s);
+    if (done) {
         migrate_set_state(&s->state, MIGRATION_STATUS_DEVICE, MIGRATION_STATUS_COMPLETED);
     } else {
         state = qatomic_read(&s->state);
@@ -386,17 +408,8 @@ static void finish(MigrationState *s, bool done)
             }
             state = qatomic_read(&s->state);
         }
-        qatomic_set(&s->downtime_start, 0);
-        if (s->vm_old_state >= 0) {
-            vm_resume(s->vm_old_state);
-        }
     }
     bql_unlock();
-}
-
-static void cleanup_bh(void *opaque)
-{
-    migration_cleanup(opaque);
 }
 
 void *migration_thread(void *opaque)
@@ -408,6 +421,5 @@ void *migration_thread(void *opaque)
     s->bandwidth = 0;
     s->threshold = 0;
     finish(s, set_up(s) && run_rounds(s));
-    qemu_bh_schedule_oneshot(cleanup_bh, s);
     return NULL;
 }

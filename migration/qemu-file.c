@@ -16,6 +16,7 @@
 #include "qemu/bswap.h"
 #include "qemu/iov.h"
 #include "qemu/lockable.h"
+#include "qemu/main-loop.h"
 
 #define OUT_BUF_SIZE (64 * 1024)
 #define OUT_IOV 1024 /* the kernel's limit a call */
@@ -185,18 +186,18 @@ static void count(QEMUFile *f, size_t n)
 static void release_sent(QEMUFile *f)
 {
     for (unsigned i = 0; i < f->iovcnt; i++) {
-        unsigned n = 1;
-
         if (!f->may_free[i]) {
             continue;
         }
         f->may_free[i] = 0;
-        madvise(f->iov[i].iov_base, f->iov[i].iov_len * n, MADV_DONTNEED);
+        madvise(f->iov[i].iov_base, f->iov[i].iov_len, MADV_DONTNEED);
     }
 }
 
 int qemu_fflush(QEMUFile *f)
 {
+    bool written = false;
+
     assert(f->is_writable);
     if (f->iovcnt && !qemu_file_get_error(f)) {
         Error *err = NULL;
@@ -205,12 +206,13 @@ int qemu_fflush(QEMUFile *f)
             qemu_file_set_error_obj(f, -EIO, err);
         } else {
             release_sent(f);
+            written = true;
         }
     }
     memset(f->may_free, 0, f->iovcnt);
     f->iovcnt = 0;
     f->out_used = 0;
-    return qemu_file_get_error(f);
+    return written ? 0 : qemu_file_get_error(f);
 }
 
 /* Reference @size bytes at @p; adjacent pieces become one.  The vector has room for one more. */
@@ -305,6 +307,25 @@ void qemu_put_counted_string(QEMUFile *f, const char *name)
 /* Input */
 
 /*
+ * Reading can take for ever when the peer stalls.  The load thread lets go of the BQL meanwhile, in
+ * the middle of a device's state too: monitors, yank and signals must get through.
+ */
+static ssize_t read_without_bql(QEMUFile *f, struct iovec *iov, unsigned iovcnt, Error **errp)
+{
+    bool unlock = bql_locked() && qio_channel_has_feature(f->ioc, QIO_CHANNEL_FEATURE_SHUTDOWN);
+    ssize_t n;
+
+    if (unlock) {
+        bql_unlock();
+    }
+    n = qio_channel_readv(f->ioc, iov, iovcnt, errp);
+    if (unlock) {
+        bql_lock();
+    }
+    return n;
+}
+
+/*
  * Read at least one byte into @iov (more where it comes at once).  The bytes read, 0 with the
  * file's error set.
  */
@@ -317,7 +338,7 @@ static size_t read_some(QEMUFile *f, struct iovec *iov, unsigned iovcnt)
         if (qemu_file_get_error(f)) {
             return 0;
         }
-        n = qio_channel_readv(f->ioc, iov, iovcnt, &err);
+        n = read_without_bql(f, iov, iovcnt, &err);
         if (n > 0) {
             return n;
         }

@@ -45,7 +45,6 @@ static struct {
     /* For the dirty rate. */
     int64_t period_start;   /* ms */
     uint64_t period_pages;
-    uint64_t total_bytes;
 } rs;
 
 uint64_t ram_bytes_remaining(void)

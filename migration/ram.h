@@ -47,7 +47,6 @@ typedef struct RAMEncoder {
 extern const RAMEncoder ram_stream_encoder;
 
 /* Reader of the pages: placing them into @rb.  See ram-stream.c. */
-typedef struct RAMLoadState RAMLoadState;
 int ram_stream_load(QEMUFile *f, int version_id);
 int ram_stream_load_setup(QEMUFile *f, Error **errp);
 void ram_stream_load_cleanup(void);

@@ -102,6 +102,13 @@ static void rp_error(MigrationState *s, const char *fmt, ...)
     }
 }
 
+static bool end_is_out(MigrationState *s)
+{
+    QEMU_LOCK_GUARD(&s->qemu_file_lock);
+
+    return s->committed;
+}
+
 static void *source_return_path_thread(void *opaque)
 {
     MigrationState *s = opaque;
@@ -137,12 +144,14 @@ static void *source_return_path_thread(void *opaque)
         if (type == MIG_RP_MSG_SHUT) {
             uint32_t value = ldl_be_p(data);
 
+            if (!value && !end_is_out(s)) {
+                rp_error(s, "SHUT says that all is loaded, but the stream has not ended yet");
+                break;
+            }
             s->rp_state.shut_value = value ? 1 : 0;
             if (value) {
                 rp_error(s, "the destination failed to load the stream (its own error says why)");
             }
-        } else {
-            qemu_sem_post(&s->rp_state.pong_acks);
         }
     }
     if (s->rp_state.error) {
@@ -153,20 +162,21 @@ static void *source_return_path_thread(void *opaque)
             qemu_file_set_error_obj(s->to_dst_file, -EIO, error_copy(s->rp_state.error));
             qemu_file_shutdown(s->to_dst_file);
         }
+        qemu_sem_post(&s->pause_sem); /* or it may be waiting for migrate-continue */
     }
     qemu_sem_post(&s->rate_limit_sem);
     return NULL;
 }
 
-int open_return_path_on_source(MigrationState *s)
+void open_return_path_on_source(MigrationState *s)
 {
-    s->rp_state.from_dst_file = qemu_file_get_return_path(s->to_dst_file);
+    WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
+        s->rp_state.from_dst_file = qemu_file_get_return_path(s->to_dst_file);
+    }
     s->rp_state.shut_value = -1;
-    qemu_sem_init(&s->rp_state.pong_acks, 0);
     qemu_thread_create(&s->rp_state.thread, "mig/src/rp", source_return_path_thread, s,
                        QEMU_THREAD_JOINABLE);
     s->rp_state.thread_created = true;
-    return 0;
 }
 
 bool close_return_path_on_source(MigrationState *s, bool fail)
@@ -192,6 +202,5 @@ bool close_return_path_on_source(MigrationState *s, bool fail)
         qemu_fclose(s->rp_state.from_dst_file);
         s->rp_state.from_dst_file = NULL;
     }
-    qemu_sem_destroy(&s->rp_state.pong_acks);
     return ok;
 }

@@ -106,7 +106,8 @@ static SaveStateEntry *find_entry(const char *idstr, uint32_t instance_id)
 
     QTAILQ_FOREACH(se, &handlers, entry) {
         if (g_str_equal(se->idstr, idstr) &&
-            (se->instance_id == instance_id || se->alias_id == (int)instance_id)) {
+            (se->instance_id == instance_id ||
+             (se->alias_id >= 0 && se->alias_id == (int)instance_id))) {
             return se;
         }
     }
@@ -831,7 +832,17 @@ int qemu_savevm_state_complete_precopy_non_iterable(QEMUFile *f, Error **errp)
 
 int qemu_savevm_state_end(QEMUFile *f)
 {
+    int ret;
+
+    /*
+     * Alone, so that the result says whether it is out: with this one byte the destination may run,
+     * whatever becomes of the description.
+     */
     qemu_put_byte(f, QEMU_VM_EOF);
+    ret = qemu_fflush(f);
+    if (ret < 0) {
+        return ret;
+    }
 
     json_writer_end_array(vmdesc);
     json_writer_end_object(vmdesc);
@@ -844,7 +855,8 @@ int qemu_savevm_state_end(QEMUFile *f)
         qemu_put_buffer(f, text, len);
     }
     g_clear_pointer(&vmdesc, json_writer_free);
-    return qemu_fflush(f);
+    qemu_fflush(f); /* should this fail, the guest is the destination's all the same */
+    return 0;
 }
 
 void qemu_savevm_state_cleanup(void)
@@ -953,6 +965,10 @@ static int load_section_start(QEMUFile *f, uint8_t type, Error **errp)
     }
     if (type == QEMU_VM_SECTION_START && !(se->ops && se->ops->load_state)) {
         error_setg(errp, "section '%s' begins in rounds, but is a device's", idstr);
+        return -EINVAL;
+    }
+    if (type == QEMU_VM_SECTION_FULL && !se->vmsd && !se->ops->save_state) {
+        error_setg(errp, "section '%s' is sent in rounds, but came whole", idstr);
         return -EINVAL;
     }
     QTAILQ_FOREACH(other, &handlers, entry) {

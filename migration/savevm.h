@@ -34,10 +34,9 @@ void qemu_savevm_state_pending_exact(uint64_t *must_precopy, uint64_t *can_postc
 /* Guest stopped, BQL held. */
 int qemu_savevm_state_complete_precopy_iterable(QEMUFile *f, Error **errp);
 int qemu_savevm_state_complete_precopy_non_iterable(QEMUFile *f, Error **errp);
-/* End mark and description. */
+/* End mark and description.  An error means that the end mark is not out. */
 int qemu_savevm_state_end(QEMUFile *f);
 void qemu_savevm_state_cleanup(void);
-/* Drop the description made while saving devices. */
 void qemu_savevm_send_open_return_path(QEMUFile *f);
 void qemu_savevm_send_ping(QEMUFile *f, uint32_t value);
 void qemu_savevm_send_switchover_start(QEMUFile *f);
@@ -45,8 +44,5 @@ void qemu_savevm_send_switchover_start(QEMUFile *f);
 /* Incoming: the whole stream, on the load thread.  0 or -errno with errp naming the place. */
 int qemu_loadvm_state(QEMUFile *f, Error **errp);
 void qemu_loadvm_state_cleanup(void);
-
-/* The name that the configuration section carries; set by the machine. */
-extern bool only_migratable;
 
 #endif

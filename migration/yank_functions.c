@@ -48,6 +48,7 @@ static void yank_migration(void)
     WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
         if (s->to_dst_file) {
             qemu_file_shutdown(s->to_dst_file);
+            qemu_sem_post(&s->pause_sem); /* it may be waiting for migrate-continue */
         }
     }
     WITH_QEMU_LOCK_GUARD(&mis->file_lock) {

@@ -4,8 +4,7 @@
  * Any thread may come here. A piece of an access is looked up in a flat view that it holds a
  * reference to, so that layouts may change meanwhile; devices are called with the BQL held. What
  * the host writes is marked dirty right after it was written: a migration that took the dirty bit
- * in
- * between would send the page with the next round again.
+ * in between would send the page with the next round again.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -209,8 +208,8 @@ static uint64_t bytes_left(const FlatRange *fr, hwaddr addr, hwaddr len)
     return fr->last - addr < len - 1 ? fr->last - addr + 1 : len;
 }
 
-MemTxResult address_space_rw(AddressSpace *as, hwaddr addr, MemTxAttrs attrs, void *bufp, hwaddr len,
-                             bool is_write)
+MemTxResult address_space_rw(AddressSpace *as, hwaddr addr, MemTxAttrs attrs, void *bufp,
+                             hwaddr len, bool is_write)
 {
     FlatView *view = address_space_get_flatview(as);
     MemTxResult result = MEMTX_OK;

@@ -69,7 +69,7 @@ static uint64_t scan_page_tables(RAMBlock *rb, uint64_t first, uint64_t end, Run
     while (arg.start < arg.end) {
         long n = ioctl(pagemap_fd(), PAGEMAP_SCAN, &arg);
 
-        if (n < 0) {
+        if (n < 0 || arg.walk_end <= arg.start) {
             break;
         }
         for (long i = 0; i < n; i++) {
@@ -159,7 +159,7 @@ void ram_block_foreach_populated(RAMBlock *rb, uint64_t first_page, uint64_t npa
         if (rb->flags & RAM_SHARED) {
             known = seek_file_data(rb, first_page, end, &run);
         }
-    } else if (pagemap_fd() >= 0) {
+    } else if (!(rb->flags & RAM_SHARED) && pagemap_fd() >= 0) {
         known = scan_page_tables(rb, first_page, end, &run);
         if (known < end) {
             known = read_pagemap(rb, known, end, &run);

@@ -4,8 +4,8 @@
  * Relies on target/<arch>/kvm/ for registers and everything else that depends on the architecture
  * (kvm_arch_*), on kvm-slots.c for memory, kvm-irq.c for interrupts, kvm-dirty-ring.c for the ring.
  * A vCPU's ioctls are made by its own thread. A signal (SIG_IPI) makes it leave the guest: its
- * handler
- * sets kvm_run->immediate_exit, so that a kick that comes just before KVM_RUN is not lost.
+ * handler sets kvm_run->immediate_exit, so that a kick that comes just before KVM_RUN is not
+ * lost.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,7 +1,6 @@
 /*
  * KVM's dirty ring: instead of a bitmap to be read whole, each vCPU notes the pages that it
- * writes in
- * a ring shared with us. A ring that fills stops its vCPU until it is emptied.
+ * writes in a ring shared with us. A ring that fills stops its vCPU until it is emptied.
  *
  * An entry is taken in three steps: publish the page (ram_block_set_dirty), mark the entry as seen,
  * and have the kernel reset what was seen (KVM_RESET_DIRTY_RINGS), which write-protects the pages

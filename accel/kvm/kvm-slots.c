@@ -10,12 +10,10 @@
  * log_clear() clears a chunk of them, just before the pages are read, so that a guest's page is
  * write-protected (and its next write slow) only once it is about to be sent. dirty_bmap keeps what
  * the kernel said last: log_clear() clears these bits and no others, because later ones have not
- * been
- * published yet.
+ * been published yet.
  *
  * Locking: slots, their bitmaps and flags belong to slots_lock, a leaf but for the kernel, taken
- * with
- * the BQL or without.
+ * with the BQL or without.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,9 +1,9 @@
 /*
  * The 16550A serial port, section "serial".
  *
- * What the guest writes goes to a character device (chardev/char-fe.h) at once; only where that takes
- * no more does the byte wait in the shift register. Input is taken as the guest makes room for it.
- * The one thing that needs a clock is the receive timeout, after four characters' time.
+ * What the guest writes goes to a character device (chardev/char-fe.h) at once; only where that
+ * takes no more does the byte wait in the shift register. Input is taken as the guest makes
+ * room for it. The one thing that needs a clock is the receive timeout, after four characters' time.
  *
  * Two fields of the state travel only when they can't be told from the registers: whether the
  * transmitter's interrupt is pending (usually IIR says so), and FIFOs that are not empty.
@@ -111,7 +111,7 @@ struct ISASerialState {
     uint32_t index, iobase;
 };
 
-/* -- FIFOs --------------------------------------------------------------------------------------- */
+/* -- FIFOs ------------------------------------------------------------------------------------- */
 
 static void fifo_reset(SerialFifo *f)
 {
@@ -137,7 +137,7 @@ static uint8_t fifo_pop(SerialFifo *f)
     return byte;
 }
 
-/* -- Interrupts ---------------------------------------------------------------------------------- */
+/* -- Interrupts -------------------------------------------------------------------------------- */
 
 static bool fifos_on(const SerialState *s)
 {
@@ -198,7 +198,7 @@ static void receive_timeout(void *opaque)
     }
 }
 
-/* -- Receiving ----------------------------------------------------------------------------------- */
+/* -- Receiving --------------------------------------------------------------------------------- */
 
 static int can_receive(void *opaque)
 {
@@ -271,7 +271,7 @@ static uint8_t read_data(SerialState *s)
     return byte;
 }
 
-/* -- Sending ------------------------------------------------------------------------------------- */
+/* -- Sending ----------------------------------------------------------------------------------- */
 
 static void transmit(SerialState *s);
 
@@ -344,7 +344,7 @@ static void write_data(SerialState *s, uint8_t byte)
     transmit(s);
 }
 
-/* -- Registers ----------------------------------------------------------------------------------- */
+/* -- Registers --------------------------------------------------------------------------------- */
 
 static void set_fcr(SerialState *s, uint8_t value)
 {
@@ -476,7 +476,7 @@ static const MemoryRegionOps serial_ops = {
     .impl = { .min_access_size = 1, .max_access_size = 1 },
 };
 
-/* -- State --------------------------------------------------------------------------------------- */
+/* -- State ------------------------------------------------------------------------------------- */
 
 static bool fifo_is_sound(void *opaque, int version_id)
 {

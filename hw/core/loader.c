@@ -1,8 +1,8 @@
 /*
  * Images in guest memory: kept here, and copied there at every reset.
  *
- * A machine that awaits a stream gets its memory from there; nothing is copied then, as the memory may
- * be a file that the sender still works in.
+ * A machine that awaits a stream gets its memory from there; nothing is copied then, as the memory
+ * may be a file that the sender still works in.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,6 +1,6 @@
 /*
- * The machine "microvm": RAM, CPUs with their interrupt controllers, a serial port, and what firmware
- * needs; no buses that would have to be searched.
+ * The machine "microvm": RAM, CPUs with their interrupt controllers, a serial port, and what
+ * firmware needs; no buses that would have to be searched.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

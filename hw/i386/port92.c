@@ -1,8 +1,8 @@
 /*
  * Port 0x92: bit 1 is the A20 gate, a write of 1 to bit 0 resets the machine (it reads as 0).
  *
- * The gate's state is the CPUs' a20_mask and travels with them. Under KVM the mask has no effect, as on
- * every machine of this century.
+ * The gate's state is the CPUs' a20_mask and travels with them. Under KVM the mask has no effect,
+ * as on every machine of this century.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,6 +1,6 @@
 /*
- * Kernels as ELF files with a PVH entry: note 18 of "Xen" names the address at which the kernel begins, in
- * 32-bit protected mode without paging, EBX pointing to a description of the machine.
+ * Kernels as ELF files with a PVH entry: note 18 of "Xen" names the address at which the kernel
+ * begins, in 32-bit protected mode without paging, EBX pointing to a description of the machine.
  *
  * The file is not trusted: every offset and length is checked against the file and against RAM.
  *
@@ -14,7 +14,7 @@
 
 #define NOTE_PHYS32_ENTRY 18
 
-/* Where the description goes: conventional memory that kernels leave alone until they have read it. */
+/* Where the description goes: conventional memory that kernels leave alone until they read it. */
 #define START_INFO_ADDR 0x6000u
 #define CMDLINE_ADDR    0x20000u
 #define CMDLINE_MAX     0x8000u

@@ -49,7 +49,7 @@ static void put_le32(Writer *w, uint32_t value)
     put_le16(w, value >> 16);
 }
 
-/* -- Start-up ------------------------------------------------------------------------------------ */
+/* -- Start-up ---------------------------------------------------------------------------------- */
 
 static void put_start_code(const X86Setup *x, uint8_t *rom)
 {
@@ -94,7 +94,7 @@ static void put_start_code(const X86Setup *x, uint8_t *rom)
     stl_le_p(rom + OFFSET_GDTR + 2, ROM_LINEAR + OFFSET_GDT);
 }
 
-/* -- MP table ------------------------------------------------------------------------------------ */
+/* -- MP table ---------------------------------------------------------------------------------- */
 
 enum { MP_PROCESSOR, MP_BUS, MP_IOAPIC, MP_INTERRUPT, MP_LOCAL_INTERRUPT };
 enum { MP_INT, MP_NMI, MP_SMI, MP_EXTINT };

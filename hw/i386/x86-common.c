@@ -47,7 +47,7 @@ void x86_ram_init(X86Setup *x)
     add_range(x, FOUR_GIB, FOUR_GIB + x->above_4g, 1);
 }
 
-/* -- CPUs ---------------------------------------------------------------------------------------- */
+/* -- CPUs -------------------------------------------------------------------------------------- */
 
 static unsigned id_bits(unsigned n)
 {
@@ -83,7 +83,7 @@ bool x86_cpus_init(MachineState *ms, Error **errp)
     return true;
 }
 
-/* -- Firmware ------------------------------------------------------------------------------------ */
+/* -- Firmware ---------------------------------------------------------------------------------- */
 
 static uint8_t *load_firmware(const char *name, uint64_t *len, Error **errp)
 {
@@ -114,7 +114,7 @@ bool x86_bios_init(X86Setup *x, Error **errp)
         data = g_malloc0(size);
         x86_make_start_rom(x, data);
     }
-    /* As if it had been copied to RAM already: firmware for this machine keeps its variables there. */
+    /* As if copied to RAM already: firmware for this machine keeps its variables there. */
     if (!memory_region_init_ram(&x->bios, NULL, "pc.bios", size, errp)) {
         return false;
     }

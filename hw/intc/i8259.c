@@ -8,35 +8,18 @@
  */
 #include "qemu/osdep.h"
 #include "hw/i386/apic.h"
-#include "hw/sysbus.h"
-#include "migration/vmstate.h"
+#include "hw/intc/i8259_common.h"
 #include "system/address-spaces.h"
-
-OBJECT_DECLARE_SIMPLE_TYPE(PICState, I8259)
 
 #define CASCADE 2
 #define NONE 8
 
-struct PICState {
-    SysBusDevice parent_obj;
+static PICCommonState *pics[2]; /* NULL: the machine has none */
 
-    MemoryRegion ports, elcr_port;
-    bool master;
-    bool output;
-    uint8_t elcr_mask;          /* lines that may be level triggered */
-
-    /* As it travels. */
-    uint8_t last_irr, irr, imr, isr, priority_add, irq_base, read_reg_select, poll, special_mask;
-    uint8_t init_state, auto_eoi, rotate_on_auto_eoi, special_fully_nested_mode, init4, single_mode;
-    uint8_t elcr, ltim;
-};
-
-static PICState *pics[2];       /* NULL: the machine has none */
-
-static void update(PICState *s);
+static void update(PICCommonState *s);
 
 /* How far from the top the highest of @lines is; NONE if there is none. */
-static int priority_of(const PICState *s, uint8_t lines)
+static int priority_of(const PICCommonState *s, uint8_t lines)
 {
     int p;
 
@@ -49,7 +32,7 @@ static int priority_of(const PICState *s, uint8_t lines)
 }
 
 /* The line to be served next, or -1. */
-static int next_line(const PICState *s)
+static int next_line(const PICCommonState *s)
 {
     uint8_t serving = s->isr;
     int wanted = priority_of(s, s->irr & ~s->imr), busy;
@@ -64,7 +47,7 @@ static int next_line(const PICState *s)
     return wanted < busy ? (wanted + s->priority_add) & 7 : -1;
 }
 
-static void set_line(PICState *s, int n, int level)
+static void set_line(PICCommonState *s, int n, int level)
 {
     uint8_t bit = 1 << n;
 
@@ -82,7 +65,7 @@ static void set_line(PICState *s, int n, int level)
     update(s);
 }
 
-static void update(PICState *s)
+static void update(PICCommonState *s)
 {
     s->output = next_line(s) >= 0;
     if (s->master) {
@@ -92,7 +75,7 @@ static void update(PICState *s)
     }
 }
 
-static void acknowledge(PICState *s, int n)
+static void acknowledge(PICCommonState *s, int n)
 {
     if (!s->auto_eoi) {
         s->isr |= 1 << n;
@@ -107,7 +90,7 @@ static void acknowledge(PICState *s, int n)
 }
 
 /* The vector for the CPU; line 7 when the reason has gone in the meantime. */
-static uint8_t take(PICState *s)
+static uint8_t take(PICCommonState *s)
 {
     int n = next_line(s);
     uint8_t vector;
@@ -133,17 +116,7 @@ bool pic_output_is_high(void)
     return pics[0] && pics[0]->output;
 }
 
-static void pic_init_reset(PICState *s)
-{
-    s->last_irr = 0;
-    s->irr &= s->elcr;          /* levels are still there */
-    s->imr = s->isr = s->priority_add = s->irq_base = s->read_reg_select = s->poll = 0;
-    s->special_mask = s->init_state = s->auto_eoi = s->rotate_on_auto_eoi = 0;
-    s->special_fully_nested_mode = s->init4 = s->single_mode = s->ltim = 0;
-    update(s);
-}
-
-static void end_of_interrupt(PICState *s, uint8_t command)
+static void end_of_interrupt(PICCommonState *s, uint8_t command)
 {
     bool specific = (command & 0x60) == 0x60, rotate = command & 0x80;
     int n = command & 7;
@@ -177,11 +150,12 @@ static void end_of_interrupt(PICState *s, uint8_t command)
 
 static void pic_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
 {
-    PICState *s = opaque;
+    PICCommonState *s = opaque;
 
     if (addr == 0) {
         if (value & 0x10) {     /* first word of initialisation */
-            pic_init_reset(s);
+            pic_common_init(s);
+            update(s);
             s->init_state = 1;
             s->init4 = value & 1;
             s->single_mode = !!(value & 2);
@@ -222,7 +196,7 @@ static void pic_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
 
 static uint64_t pic_read(void *opaque, hwaddr addr, unsigned size)
 {
-    PICState *s = opaque;
+    PICCommonState *s = opaque;
 
     if (s->poll) {
         int n = next_line(s);
@@ -242,14 +216,14 @@ static uint64_t pic_read(void *opaque, hwaddr addr, unsigned size)
 
 static void elcr_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
 {
-    PICState *s = opaque;
+    PICCommonState *s = opaque;
 
     s->elcr = value & s->elcr_mask;
 }
 
 static uint64_t elcr_read(void *opaque, hwaddr addr, unsigned size)
 {
-    PICState *s = opaque;
+    PICCommonState *s = opaque;
 
     return s->elcr;
 }
@@ -262,60 +236,13 @@ static const MemoryRegionOps elcr_ops = {
     .read = elcr_read, .write = elcr_write, .impl = { .min_access_size = 1, .max_access_size = 1 },
 };
 
-static bool ltim_needed(void *opaque)
+static int pic_post_load(PICCommonState *s)
 {
-    PICState *s = opaque;
-
-    return s->ltim;
-}
-
-static const VMStateDescription vmstate_pic_ltim = {
-    .name = "i8259/ltim",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .needed = ltim_needed,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT8(ltim, PICState),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
-static int pic_post_load(void *opaque, int version_id)
-{
-    PICState *s = opaque;
-
     s->priority_add &= 7; /* from outside: lines are counted from it */
     /* Without passing it on: what it leads to is loaded by itself. */
     s->output = next_line(s) >= 0;
     return 0;
 }
-
-static const VMStateDescription vmstate_pic = {
-    .name = "i8259",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .post_load = pic_post_load,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT8(last_irr, PICState),
-        VMSTATE_UINT8(irr, PICState),
-        VMSTATE_UINT8(imr, PICState),
-        VMSTATE_UINT8(isr, PICState),
-        VMSTATE_UINT8(priority_add, PICState),
-        VMSTATE_UINT8(irq_base, PICState),
-        VMSTATE_UINT8(read_reg_select, PICState),
-        VMSTATE_UINT8(poll, PICState),
-        VMSTATE_UINT8(special_mask, PICState),
-        VMSTATE_UINT8(init_state, PICState),
-        VMSTATE_UINT8(auto_eoi, PICState),
-        VMSTATE_UINT8(rotate_on_auto_eoi, PICState),
-        VMSTATE_UINT8(special_fully_nested_mode, PICState),
-        VMSTATE_UINT8(init4, PICState),
-        VMSTATE_UINT8(single_mode, PICState),
-        VMSTATE_UINT8(elcr, PICState),
-        VMSTATE_END_OF_LIST()
-    },
-    .subsections = (const VMStateDescription *const[]) { &vmstate_pic_ltim, NULL },
-};
 
 static void pic_set_irq(void *opaque, int n, int level)
 {
@@ -324,15 +251,15 @@ static void pic_set_irq(void *opaque, int n, int level)
 
 static void pic_reset(DeviceState *dev)
 {
-    PICState *s = I8259(dev);
+    PICCommonState *s = PIC_COMMON(dev);
 
-    s->elcr = 0;
-    pic_init_reset(s);
+    pic_common_reset(s);
+    update(s);
 }
 
 static void pic_realize(DeviceState *dev, Error **errp)
 {
-    PICState *s = I8259(dev);
+    PICCommonState *s = PIC_COMMON(dev);
 
     memory_region_init_io(&s->ports, OBJECT(s), &pic_ops, s, "pic", 2);
     memory_region_init_io(&s->elcr_port, OBJECT(s), &elcr_ops, s, "elcr", 1);
@@ -347,20 +274,14 @@ static void pic_class_init(ObjectClass *oc, void *data)
 
     dc->realize = pic_realize;
     device_class_set_legacy_reset(dc, pic_reset);
-    dc->vmsd = &vmstate_pic;
-    dc->user_creatable = false;
+    dc->vmsd = &vmstate_pic_common;
+    PIC_COMMON_CLASS(oc)->post_load = pic_post_load;
 }
 
 void i8259_create(void)
 {
     for (int i = 0; i < 2; i++) {
-        DeviceState *dev = qdev_new(TYPE_I8259);
-        PICState *s = I8259(dev);
-
-        s->master = i == 0;
-        s->elcr_mask = i == 0 ? 0xf8 : 0xde;
-        sysbus_realize_and_unref(SYS_BUS_DEVICE(dev), &error_abort);
-        pics[i] = s;
+        pics[i] = pic_common_create(TYPE_I8259, i == 1);
     }
 }
 
@@ -386,8 +307,8 @@ qemu_irq *soft_gsi_allocate(DeviceState *ioapic, int n)
 static const TypeInfo i8259_types[] = {
     {
         .name = TYPE_I8259,
-        .parent = TYPE_SYS_BUS_DEVICE,
-        .instance_size = sizeof(PICState),
+        .parent = TYPE_PIC_COMMON,
+        .instance_size = sizeof(PICCommonState),
         .class_init = pic_class_init,
     },
 };

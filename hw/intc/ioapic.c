@@ -7,11 +7,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include "hw/i386/apic.h"
-#include "hw/sysbus.h"
-#include "migration/vmstate.h"
-
-OBJECT_DECLARE_SIMPLE_TYPE(IOAPICState, IOAPIC)
+#include "hw/intc/ioapic_common.h"
 
 #define ENTRY_VECTOR(e)  ((uint8_t)(e))
 #define ENTRY_MODE(e)    ((e) >> 8 & 7)
@@ -19,7 +15,6 @@ OBJECT_DECLARE_SIMPLE_TYPE(IOAPICState, IOAPIC)
 #define ENTRY_STATUS     (1ull << 12)       /* read only */
 #define ENTRY_REMOTE     (1ull << 14)       /* read only */
 #define ENTRY_LEVEL      (1ull << 15)
-#define ENTRY_MASKED     (1ull << 16)
 #define ENTRY_READ_ONLY  (ENTRY_STATUS | ENTRY_REMOTE)
 
 #define REG_SELECT 0x00
@@ -27,24 +22,15 @@ OBJECT_DECLARE_SIMPLE_TYPE(IOAPICState, IOAPIC)
 #define REG_EOI    0x40
 #define VERSION    0x20u
 
-struct IOAPICState {
-    SysBusDevice parent_obj;
-
-    MemoryRegion mmio;
-    uint8_t id, ioregsel;
-    uint32_t irr;                           /* lines that are up, or edges not sent yet */
-    uint64_t ioredtbl[IOAPIC_NUM_PINS];
-};
-
 static GPtrArray *ioapics;
 
-static void serve_pin(IOAPICState *s, int pin)
+static void serve_pin(IOAPICCommonState *s, int pin)
 {
     uint64_t *entry = &s->ioredtbl[pin];
     uint8_t vector = ENTRY_VECTOR(*entry);
     bool level = *entry & ENTRY_LEVEL;
 
-    if (!(s->irr >> pin & 1) || *entry & ENTRY_MASKED || (level && *entry & ENTRY_REMOTE)) {
+    if (!(s->irr >> pin & 1) || *entry & IOAPIC_ENTRY_MASKED || (level && *entry & ENTRY_REMOTE)) {
         return;
     }
     if (level) {
@@ -62,7 +48,7 @@ static void serve_pin(IOAPICState *s, int pin)
 
 static void ioapic_set_irq(void *opaque, int pin, int level)
 {
-    IOAPICState *s = opaque;
+    IOAPICCommonState *s = opaque;
     uint32_t bit;
 
     /* The timer's line sits at pin 2 on every PC. */
@@ -78,7 +64,7 @@ static void ioapic_set_irq(void *opaque, int pin, int level)
     serve_pin(s, pin);
 }
 
-static void end_of_interrupt(IOAPICState *s, uint8_t vector)
+static void end_of_interrupt(IOAPICCommonState *s, uint8_t vector)
 {
     for (int pin = 0; pin < IOAPIC_NUM_PINS; pin++) {
         if (s->ioredtbl[pin] & ENTRY_LEVEL && ENTRY_VECTOR(s->ioredtbl[pin]) == vector &&
@@ -96,7 +82,7 @@ void ioapic_eoi_broadcast(uint8_t vector)
     }
 }
 
-static uint32_t read_window(IOAPICState *s)
+static uint32_t read_window(IOAPICCommonState *s)
 {
     unsigned at = s->ioregsel - 0x10u;
 
@@ -110,7 +96,7 @@ static uint32_t read_window(IOAPICState *s)
     return at / 2 < IOAPIC_NUM_PINS ? s->ioredtbl[at / 2] >> (at % 2 * 32) : 0;
 }
 
-static void write_window(IOAPICState *s, uint32_t value)
+static void write_window(IOAPICCommonState *s, uint32_t value)
 {
     unsigned at = s->ioregsel - 0x10u;
     uint64_t *entry, half;
@@ -133,7 +119,7 @@ static void write_window(IOAPICState *s, uint32_t value)
 
 static uint64_t ioapic_read(void *opaque, hwaddr addr, unsigned size)
 {
-    IOAPICState *s = opaque;
+    IOAPICCommonState *s = opaque;
 
     switch (addr & 0xff) {
     case REG_SELECT:
@@ -147,7 +133,7 @@ static uint64_t ioapic_read(void *opaque, hwaddr addr, unsigned size)
 
 static void ioapic_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
 {
-    IOAPICState *s = opaque;
+    IOAPICCommonState *s = opaque;
 
     switch (addr & 0xff) {
     case REG_SELECT:
@@ -170,34 +156,9 @@ static const MemoryRegionOps ioapic_ops = {
     .endianness = DEVICE_LITTLE_ENDIAN,
 };
 
-static const VMStateDescription vmstate_ioapic = {
-    .name = "ioapic",
-    .version_id = 3,
-    .minimum_version_id = 1,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT8(id, IOAPICState),
-        VMSTATE_UINT8(ioregsel, IOAPICState),
-        VMSTATE_UNUSED_V(2, 8),
-        VMSTATE_UINT32_V(irr, IOAPICState, 2),
-        VMSTATE_UINT64_ARRAY(ioredtbl, IOAPICState, IOAPIC_NUM_PINS),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
-static void ioapic_reset(DeviceState *dev)
-{
-    IOAPICState *s = IOAPIC(dev);
-
-    s->id = s->ioregsel = 0;
-    s->irr = 0;
-    for (int i = 0; i < IOAPIC_NUM_PINS; i++) {
-        s->ioredtbl[i] = ENTRY_MASKED;
-    }
-}
-
 static void ioapic_realize(DeviceState *dev, Error **errp)
 {
-    IOAPICState *s = IOAPIC(dev);
+    IOAPICCommonState *s = IOAPIC_COMMON(dev);
 
     memory_region_init_io(&s->mmio, OBJECT(s), &ioapic_ops, s, "ioapic", 0x1000);
     sysbus_init_mmio(SYS_BUS_DEVICE(dev), &s->mmio);
@@ -210,7 +171,7 @@ static void ioapic_realize(DeviceState *dev, Error **errp)
 
 static void ioapic_unrealize(DeviceState *dev)
 {
-    g_ptr_array_remove(ioapics, IOAPIC(dev));
+    g_ptr_array_remove(ioapics, IOAPIC_COMMON(dev));
 }
 
 static void ioapic_class_init(ObjectClass *oc, void *data)
@@ -219,9 +180,7 @@ static void ioapic_class_init(ObjectClass *oc, void *data)
 
     dc->realize = ioapic_realize;
     dc->unrealize = ioapic_unrealize;
-    device_class_set_legacy_reset(dc, ioapic_reset);
-    dc->vmsd = &vmstate_ioapic;
-    dc->user_creatable = false;
+    dc->vmsd = &vmstate_ioapic_common;
 }
 
 DeviceState *ioapic_create(uint64_t addr)
@@ -240,8 +199,8 @@ DeviceState *ioapic_create(uint64_t addr)
 static const TypeInfo ioapic_types[] = {
     {
         .name = TYPE_IOAPIC,
-        .parent = TYPE_SYS_BUS_DEVICE,
-        .instance_size = sizeof(IOAPICState),
+        .parent = TYPE_IOAPIC_COMMON,
+        .instance_size = sizeof(IOAPICCommonState),
         .class_init = ioapic_class_init,
     },
 };

@@ -1,7 +1,7 @@
 /*
  * Entries of bytes that firmware selects by number and reads, byte by byte from a port or in one go
- * by DMA. The entries follow from the machine's configuration, so that only what is selected, and the
- * half-written DMA address, are state.
+ * by DMA. The entries follow from the machine's configuration, so that only what is selected,
+ * and the half-written DMA address, are state.
  *
  * All of it is read-only for the guest.
  *
@@ -43,7 +43,7 @@ struct FWCfgState {
     uint64_t dma_addr;
 };
 
-/* -- Entries ------------------------------------------------------------------------------------- */
+/* -- Entries ----------------------------------------------------------------------------------- */
 
 void fw_cfg_add_bytes(FWCfgState *s, uint16_t key, const void *data, size_t len)
 {
@@ -123,7 +123,7 @@ static const uint8_t *rest_of_entry(FWCfgState *s, size_t *len)
     return data + s->cur_offset;
 }
 
-/* -- Ports --------------------------------------------------------------------------------------- */
+/* -- Ports ------------------------------------------------------------------------------------- */
 
 static uint64_t ports_read(void *opaque, hwaddr addr, unsigned size)
 {
@@ -160,7 +160,7 @@ static const MemoryRegionOps ports_ops = {
     .impl = { .min_access_size = 1, .max_access_size = 2, .unaligned = true },
 };
 
-/* -- DMA ----------------------------------------------------------------------------------------- */
+/* -- DMA --------------------------------------------------------------------------------------- */
 
 static bool dma_to_guest(FWCfgState *s, uint64_t address, uint32_t length)
 {
@@ -243,7 +243,7 @@ static const MemoryRegionOps dma_ops = {
     .impl = { .min_access_size = 4, .max_access_size = 8 },
 };
 
-/* -- State --------------------------------------------------------------------------------------- */
+/* -- State ------------------------------------------------------------------------------------- */
 
 static const VMStateDescription vmstate_dma = {
     .name = "fw_cfg/dma",

@@ -9,8 +9,7 @@
  */
 #include "qemu/osdep.h"
 #include "hw/i386/apic.h"
-#include "hw/sysbus.h"
-#include "migration/vmstate.h"
+#include "hw/timer/i8254_common.h"
 #include "qemu/timer.h"
 #include "system/address-spaces.h"
 
@@ -21,23 +20,12 @@ OBJECT_DECLARE_SIMPLE_TYPE(PITState, I8254)
 /* How the two bytes of a count come and go. */
 enum { RW_STATE_LSB = 1, RW_STATE_MSB, RW_STATE_WORD0, RW_STATE_WORD1 };
 
-typedef struct Channel {
-    int32_t count;              /* 65536 where the guest wrote 0 */
-    uint16_t latched_count;
-    uint8_t count_latched;      /* 0: no; else the RW_STATE_* that reads it */
-    uint8_t status_latched, status, read_state, write_state, write_latch, rw_mode;
-    uint8_t mode, bcd, gate;
-    int64_t count_load_time, next_transition_time; /* virtual clock, ns; -1: none */
-    uint32_t irq_disabled;
-} Channel;
-
 struct PITState {
-    SysBusDevice parent_obj;
+    PITCommonState parent_obj;
 
     MemoryRegion ports;
     qemu_irq irq;
     QEMUTimer *timer;
-    Channel channels[3];
 };
 
 static int64_t scale(int64_t value, int64_t multiply, int64_t divide)
@@ -46,19 +34,19 @@ static int64_t scale(int64_t value, int64_t multiply, int64_t divide)
 }
 
 /* Ticks since it was loaded. */
-static uint64_t elapsed(const Channel *c, int64_t now)
+static uint64_t elapsed(const PITChannel *c, int64_t now)
 {
     return scale(MAX(now - c->count_load_time, 0), PIT_FREQUENCY, NANOSECONDS_PER_SECOND);
 }
 
-static int64_t time_of_tick(const Channel *c, uint64_t tick)
+static int64_t time_of_tick(const PITChannel *c, uint64_t tick)
 {
     /* Rounded up, or the output would not have changed yet when the timer fires. */
     return c->count_load_time +
            scale(tick, NANOSECONDS_PER_SECOND, PIT_FREQUENCY) + 1;
 }
 
-static uint16_t counter(const Channel *c, int64_t now)
+static uint16_t counter(const PITChannel *c, int64_t now)
 {
     uint64_t d = elapsed(c, now), count = MAX(c->count, 1);
 
@@ -72,7 +60,7 @@ static uint16_t counter(const Channel *c, int64_t now)
     }
 }
 
-static bool output(const Channel *c, int64_t now)
+static bool output(const PITChannel *c, int64_t now)
 {
     uint64_t d = elapsed(c, now), count = MAX(c->count, 1);
 
@@ -91,7 +79,7 @@ static bool output(const Channel *c, int64_t now)
 }
 
 /* When the output changes next; -1: never. */
-static int64_t next_change(const Channel *c, int64_t now)
+static int64_t next_change(const PITChannel *c, int64_t now)
 {
     uint64_t d = elapsed(c, now), count = MAX(c->count, 1), round = d / count * count, tick;
 
@@ -121,7 +109,7 @@ static int64_t next_change(const Channel *c, int64_t now)
 
 static void update(PITState *s, int64_t now)
 {
-    Channel *c = &s->channels[0];
+    PITChannel *c = &s->parent_obj.channels[0];
 
     c->next_transition_time = next_change(c, now);
     if (c->irq_disabled) {
@@ -140,19 +128,19 @@ static void pit_timer(void *opaque)
 {
     PITState *s = opaque;
 
-    update(s, s->channels[0].next_transition_time);
+    update(s, s->parent_obj.channels[0].next_transition_time);
 }
 
-static void load_count(PITState *s, Channel *c, uint16_t value)
+static void load_count(PITState *s, PITChannel *c, uint16_t value)
 {
     c->count = value ? value : 0x10000;
     c->count_load_time = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
-    if (c == &s->channels[0]) {
+    if (c == &s->parent_obj.channels[0]) {
         update(s, c->count_load_time);
     }
 }
 
-static void latch_count(Channel *c)
+static void latch_count(PITChannel *c)
 {
     if (!c->count_latched) {
         c->latched_count = counter(c, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
@@ -160,7 +148,7 @@ static void latch_count(Channel *c)
     }
 }
 
-static void latch_status(Channel *c)
+static void latch_status(PITChannel *c)
 {
     if (!c->status_latched) {
         c->status = output(c, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL)) << 7 | c->rw_mode << 4 |
@@ -172,22 +160,22 @@ static void latch_status(Channel *c)
 static void write_control(PITState *s, uint8_t value)
 {
     unsigned which = value >> 6, access = value >> 4 & 3;
-    Channel *c;
+    PITChannel *c;
 
     if (which == 3) {           /* read back: some of these channels */
         for (int i = 0; i < 3; i++) {
             if (value & 2 << i) {
                 if (!(value & 0x20)) {
-                    latch_count(&s->channels[i]);
+                    latch_count(&s->parent_obj.channels[i]);
                 }
                 if (!(value & 0x10)) {
-                    latch_status(&s->channels[i]);
+                    latch_status(&s->parent_obj.channels[i]);
                 }
             }
         }
         return;
     }
-    c = &s->channels[which];
+    c = &s->parent_obj.channels[which];
     if (!access) {
         latch_count(c);
         return;
@@ -204,13 +192,13 @@ static void write_control(PITState *s, uint8_t value)
 static void pit_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
 {
     PITState *s = opaque;
-    Channel *c;
+    PITChannel *c;
 
     if (addr == 3) {
         write_control(s, value);
         return;
     }
-    c = &s->channels[addr];
+    c = &s->parent_obj.channels[addr];
     switch (c->write_state) {
     case RW_STATE_LSB:
         load_count(s, c, value & 0xff);
@@ -229,7 +217,7 @@ static void pit_write(void *opaque, hwaddr addr, uint64_t value, unsigned size)
     }
 }
 
-static uint8_t read_latched(Channel *c)
+static uint8_t read_latched(PITChannel *c)
 {
     switch (c->count_latched) {
     case RW_STATE_MSB:
@@ -248,13 +236,13 @@ static uint8_t read_latched(Channel *c)
 static uint64_t pit_read(void *opaque, hwaddr addr, unsigned size)
 {
     PITState *s = opaque;
-    Channel *c;
+    PITChannel *c;
     uint16_t count;
 
     if (addr == 3) {
         return 0;
     }
-    c = &s->channels[addr];
+    c = &s->parent_obj.channels[addr];
     if (c->status_latched) {
         c->status_latched = 0;
         return c->status;
@@ -281,10 +269,10 @@ static const MemoryRegionOps pit_ops = {
     .read = pit_read, .write = pit_write, .impl = { .min_access_size = 1, .max_access_size = 1 },
 };
 
-static int pit_post_load(void *opaque, int version_id)
+static int pit_post_load(PITCommonState *common)
 {
-    PITState *s = opaque;
-    Channel *c = &s->channels[0];
+    PITState *s = I8254(common);
+    PITChannel *c = &common->channels[0];
 
     if (c->next_transition_time == -1 || c->irq_disabled) {
         timer_del(s->timer);
@@ -294,54 +282,12 @@ static int pit_post_load(void *opaque, int version_id)
     return 0;
 }
 
-static const VMStateDescription vmstate_channel = {
-    .name = "pit channel",
-    .version_id = 2,
-    .minimum_version_id = 2,
-    .fields = (const VMStateField[]) {
-        VMSTATE_INT32(count, Channel),
-        VMSTATE_UINT16(latched_count, Channel),
-        VMSTATE_UINT8(count_latched, Channel),
-        VMSTATE_UINT8(status_latched, Channel),
-        VMSTATE_UINT8(status, Channel),
-        VMSTATE_UINT8(read_state, Channel),
-        VMSTATE_UINT8(write_state, Channel),
-        VMSTATE_UINT8(write_latch, Channel),
-        VMSTATE_UINT8(rw_mode, Channel),
-        VMSTATE_UINT8(mode, Channel),
-        VMSTATE_UINT8(bcd, Channel),
-        VMSTATE_UINT8(gate, Channel),
-        VMSTATE_INT64(count_load_time, Channel),
-        VMSTATE_INT64(next_transition_time, Channel),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
-static const VMStateDescription vmstate_pit = {
-    .name = "i8254",
-    .version_id = 3,
-    .minimum_version_id = 2,
-    .post_load = pit_post_load,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT32_V(channels[0].irq_disabled, PITState, 3),
-        VMSTATE_STRUCT_ARRAY(channels, PITState, 3, 2, vmstate_channel, Channel),
-        VMSTATE_INT64(channels[0].next_transition_time, PITState),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
 static void pit_reset(DeviceState *dev)
 {
     PITState *s = I8254(dev);
     int64_t now = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
 
-    memset(s->channels, 0, sizeof(s->channels));
-    for (int i = 0; i < 3; i++) {
-        s->channels[i].mode = 3;
-        s->channels[i].gate = i != 2;
-        s->channels[i].count = 0x10000;
-        s->channels[i].count_load_time = now;
-    }
+    pit_common_reset(&s->parent_obj, now);
     update(s, now);
 }
 
@@ -360,8 +306,8 @@ static void pit_class_init(ObjectClass *oc, void *data)
 
     dc->realize = pit_realize;
     device_class_set_legacy_reset(dc, pit_reset);
-    dc->vmsd = &vmstate_pit;
-    dc->user_creatable = false;
+    dc->vmsd = &vmstate_pit_common;
+    PIT_COMMON_CLASS(oc)->post_load = pit_post_load;
 }
 
 DeviceState *i8254_create(qemu_irq irq)
@@ -376,7 +322,7 @@ DeviceState *i8254_create(qemu_irq irq)
 static const TypeInfo pit_types[] = {
     {
         .name = TYPE_I8254,
-        .parent = TYPE_SYS_BUS_DEVICE,
+        .parent = TYPE_PIT_COMMON,
         .instance_size = sizeof(PITState),
         .class_init = pit_class_init,
     },

@@ -12,8 +12,8 @@
 #include "qapi/error.h"
 
 /**
- * Put @len bytes of @data, and @zeros zero bytes behind them, at @addr with every reset (not while a
- * stream is awaited, which brings its own memory). @name is for messages. Takes @data, which came
+ * Put @len bytes of @data, and @zeros zero bytes behind them, at @addr with every reset (not while
+ * a stream is awaited, which brings its own memory). @name is for messages. Takes @data, which came
  * from g_malloc(). False and an error if it overlaps what is there already.
  */
 bool rom_add_blob(const char *name, void *data, uint64_t len, uint64_t zeros, hwaddr addr,

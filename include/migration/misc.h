@@ -14,7 +14,7 @@ void migration_object_init(void);
 /* The program ends: cancel what runs, give everything back.  BQL. */
 void migration_shutdown(void);
 
-/* -incoming (not "defer"): open the transport.  False and errp when it cannot be. BQL. */
+/* -incoming (not "defer"): open the transport.  errp when it cannot be. BQL. */
 void qemu_start_incoming_migration(const char *uri, bool has_channels,
                                    MigrationChannelList *channels, Error **errp);
 

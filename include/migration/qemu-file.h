@@ -85,7 +85,7 @@ static inline void qemu_put_sbe64s(QEMUFile *f, const int64_t *pv)
 }
 /* str8: one byte of length (names over 255 bytes are a bug), then the text. */
 void qemu_put_counted_string(QEMUFile *f, const char *name);
-/* Write out what is buffered; the file's error. */
+/* Write out what is buffered.  0: it is out, even if another thread has set an error since. */
 int qemu_fflush(QEMUFile *f);
 /* Bytes put so far, buffered ones included.  Any thread. */
 uint64_t qemu_file_transferred(QEMUFile *f);

@@ -75,8 +75,7 @@ void cpu_synchronize_all_pre_loadvm(void);
 
 /**
  * Did moving registers fail on any CPU since this was last asked? The first such error goes to
- * @errp,
- * the rest is dropped. Returns true where all went well.
+ * @errp, the rest is dropped. Returns true where all went well.
  */
 bool cpus_check_register_errors(Error **errp);
 /** For accelerators: keep @err (taken over) for it, with the CPU's number. */

@@ -73,8 +73,7 @@ int kvm_init_vcpu(struct CPUState *cpu, Error **errp);
 void kvm_destroy_vcpu(struct CPUState *cpu);
 /**
  * Run guest code until something asks for the main loop's attention: 0 or an EXCP_* value; drops
- * the
- * BQL while in the guest. Negative: the guest can't go on, and why has been said.
+ * the BQL while in the guest. Negative: the guest can't go on, and why has been said.
  */
 int kvm_cpu_exec(struct CPUState *cpu);
 #define EXCP_INTERRUPT 0x10000 /* something is queued for the thread */

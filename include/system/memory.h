@@ -8,9 +8,9 @@
  *
  * Locking: trees, address spaces and listeners are changed under the BQL. Accesses
  * (address_space_*, cpu_physical_memory_*) may be made by any thread without it; a device's
- * callback
- * is called with the BQL held, which the access takes for the time of the call if the caller does
- * not hold it. A flat view is reference counted and stays valid while an access uses it.
+ * callback is called with the BQL held, which the access takes for the time of the call if the
+ * caller does not hold it. A flat view is reference counted and stays valid while an access uses
+ * it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -156,8 +156,7 @@ struct MemoryListener {
 
 /**
  * Make a container. @owner, if not NULL, becomes the region's QOM parent (property "NAME[n]") and
- * is
- * kept alive while the region can be reached. @size in bytes, UINT64_MAX for all 2^64.
+ * is kept alive while the region can be reached. @size in bytes, UINT64_MAX for all 2^64.
  */
 void memory_region_init(MemoryRegion *mr, Object *owner, const char *name, uint64_t size);
 
@@ -275,9 +274,8 @@ bool memory_global_dirty_log_start(unsigned int flags, Error **errp);
 void memory_global_dirty_log_stop(unsigned int flags);
 /**
  * Gather what was written since the last sync into the blocks' dirty bitmaps. @last_stage: the
- * vCPUs
- * are stopped and no further sync follows. Takes no lock but the listeners' own; callers hold the
- * BQL or otherwise keep the layout still.
+ * vCPUs are stopped and no further sync follows. Takes no lock but the listeners' own; callers
+ * hold the BQL or otherwise keep the layout still.
  */
 void memory_global_dirty_log_sync(bool last_stage);
 void memory_global_after_dirty_log_sync(void);

@@ -1,8 +1,7 @@
 /*
  * CPU models: names for sets of features that do not change, so that a guest can move between hosts
  * that have them. The feature words of a model are an interface: a guest must find the same CPU
- * after
- * it moved, whatever program it moved to.
+ * after it moved, whatever program it moved to.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -12,8 +11,8 @@
 
 /* Leaf 1 EDX */
 #define SSE_SSE2    (1u << 25 | 1u << 26)
-#define PPRO_X86_64 (1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8  \
-                     | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 15 | 1u << 16    \
+#define PPRO_X86_64 (1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8 \
+                     | 1u << 9 | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 15 | 1u << 16 \
                      | 1u << 17 | 1u << 19 | 1u << 23 | 1u << 24 | SSE_SSE2)
 
 #define ECX_SSE3    (1u << 0)

@@ -7,6 +7,7 @@ QTEST_QEMU_BINARY names the emulator, QTEST_GUEST_DIR where the guests are built
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,10 +19,11 @@ sys.path[:0] = [os.path.join(HERE, '..', '..', 'scripts'), os.path.join(HERE, '.
 
 import check                                                                    # noqa: E402
 from vmtools import migrate, tap                                                # noqa: E402
-from vmtools.machine import MICROVM, Machine, SerialTap                         # noqa: E402
+from vmtools.machine import MICROVM, Machine, SerialTap, for_older              # noqa: E402
 
 BINARY = os.environ.get('QTEST_QEMU_BINARY', 'build/godwit-system-x86_64')
 GUESTS = os.environ.get('QTEST_GUEST_DIR', 'build/tests/guest')
+QEMU = shutil.which(os.environ.get('QEMU_BINARY', 'qemu-system-x86_64'))
 
 
 class Base(unittest.TestCase):
@@ -35,10 +37,11 @@ class Base(unittest.TestCase):
         self.directory = tempfile.TemporaryDirectory(prefix='godwit-')
         self.addCleanup(self.directory.cleanup)
 
-    def microvm(self, name, append, bits=32, vcpus=1, accel='tcg', extra=(), machine=MICROVM):
+    def microvm(self, name, append, bits=32, vcpus=1, accel='tcg', extra=(), machine=MICROVM,
+                binary=BINARY):
         serial = SerialTap(os.path.join(self.directory.name, name + '.serial'))
         self.addCleanup(serial.close)
-        m = Machine(BINARY, ['-machine', machine, '-accel', accel, '-m', '64',
+        m = Machine(binary, ['-machine', machine, '-accel', accel, '-m', '64',
                              '-smp', str(vcpus), '-kernel', f'{GUESTS}/dirty{bits}.elf',
                              '-append', append, *extra],
                     name=name, directory=self.directory.name, serial=serial)
@@ -178,6 +181,46 @@ class Migrate(Base):
         self.expect(m, lambda t: len(t) > before + 2)
         m.command('stop')
         check.check_memory(m.read_memory)
+
+
+@unittest.skipIf(QEMU is None, 'qemu-system-x86_64 is not installed')
+class WithQemu(Base):
+    """Between this TCG and the real one."""
+
+    def move(self, binaries, append, **kind):
+        extra = for_older(*binaries)
+        source = self.microvm('source', append, binary=binaries[0], extra=extra, **kind)
+        self.expect(source, lambda t: 'b' in t)
+        there = self.microvm('destination', append, binary=binaries[1],
+                             extra=['-incoming', 'tcp:127.0.0.1:0'], **kind)
+        migrate.run(source, there, migrate.listening_uri(there),
+                    parameters={'max-bandwidth': 1 << 32})
+        source.serial.settle()
+        self.expect(there, lambda t: len(check.letters(t)) > 1)
+        there.command('stop')
+        there.serial.settle()
+        check.check_memory(there.read_memory)
+        check.check_serial(source.serial.text() + there.serial.text())
+
+    def test_from_qemu(self):
+        self.move((QEMU, BINARY), 'ring=0 size=4M rate=4000')
+
+    def test_from_qemu_long_mode(self):
+        self.move((QEMU, BINARY), 'ring=3 vcpus=2 size=4M rate=2000', bits=64, vcpus=2)
+
+    def test_to_qemu(self):
+        self.move((BINARY, QEMU), 'ring=3 size=4M rate=4000')
+
+    def test_to_qemu_long_mode(self):
+        self.move((BINARY, QEMU), 'ring=3 vcpus=2 size=4M rate=2000', bits=64, vcpus=2)
+
+    def test_all_devices_from_qemu(self):
+        self.move((QEMU, BINARY), 'ring=0 size=2M rate=4000',
+                  machine='microvm,acpi=off,rtc=off,pic=on,pit=on')
+
+    def test_all_devices_to_qemu(self):
+        self.move((BINARY, QEMU), 'ring=0 size=2M rate=4000',
+                  machine='microvm,acpi=off,rtc=off,pic=on,pit=on')
 
 
 if __name__ == '__main__':

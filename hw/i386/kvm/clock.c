@@ -1,11 +1,10 @@
 /*
  * The paravirtual clock, section "kvmclock": what the guest's clock showed when the machine
- * stopped,
- * to be set again when it starts, here or elsewhere.
+ * stopped, to be set again when it starts, here or elsewhere.
  *
  * A guest must not see its clock go back. Where the kernel says that its reading of the clock is
- * the
- * very one that guests see (KVM_CLOCK_TSC_STABLE), that reading is good, and clock_is_reliable
+ * the very one that guests see (KVM_CLOCK_TSC_STABLE), that reading is good, and
+ * clock_is_reliable
  * tells the other end so.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

@@ -1,8 +1,7 @@
 /*
  * Section "kvm-tpr-opt": the state of a scheme by which 32-bit guests with a certain option ROM
- * change
- * their task priority without leaving guest code. There is no such ROM here, so nothing ever
- * happens;
+ * change their task priority without leaving guest code. There is no such ROM here, so nothing
+ * ever happens;
  * but machines of the same kind elsewhere have the section, and streams carry it.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

@@ -99,7 +99,7 @@ struct CPUState {
 
     /* Its thread. Set when the thread is made. */
     QemuThread *thread;
-    QemuCond *halt_cond;        /* the thread waits here, with the BQL, while there is nothing to do */
+    QemuCond *halt_cond;        /* the thread sleeps here, with the BQL, when idle */
     int thread_id;              /* the kernel's, for query-cpus-fast */
     bool created;               /* the thread is up */
     bool unplug;                /* the thread is to end */

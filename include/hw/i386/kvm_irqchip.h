@@ -1,7 +1,6 @@
 /*
  * Interrupt controllers, timer and clock that KVM keeps in the kernel, as devices: they hold the
- * state
- * that is reset and saved, and move it to and from the kernel.
+ * state that is reset and saved, and move it to and from the kernel.
  *
  * For machines, where kvm_irqchip_in_kernel(). BQL.
  *

@@ -2,8 +2,7 @@
  * CPUID under KVM: what the kernel can give, and giving a vCPU its own.
  *
  * cpu_x86_cpuid() says what a leaf holds; this file knows which leaves have sub-leaves and how
- * many,
- * adds the hypervisor's own leaves, and hands the table to the kernel.
+ * many, adds the hypervisor's own leaves, and hands the table to the kernel.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,13 +1,11 @@
 /*
  * Model-specific registers under KVM, as a table: number, where the CPU's state keeps it, and
- * when it
- * is written.
+ * when it is written.
  *
  * Which of them work depends on the host and on the CPU's features. A new vCPU is asked for each
- * once;
- * those that can't be read are left alone from then on. Writing stops at the first that the kernel
- * refuses: if its value is zero that is no loss, otherwise the state can't be had here, and that is
- * an error.
+ * once; those that can't be read are left alone from then on. Writing stops at the first that the
+ * kernel refuses: if its value is zero that is no loss, otherwise the state can't be had here,
+ * and that is an error.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -187,9 +185,8 @@ static void store(CPUX86State *env, const MSRInfo *m, uint64_t value)
 
 /*
  * Machine check registers exist only where there are machine checks. The kernel gives the ratio
- * of a
- * nested guest's TSC to CPUs without the feature too, but others who read the stream know it of
- * CPUs with it only.
+ * of a nested guest's TSC to CPUs without the feature too, but others who read the stream know it
+ * of CPUs with it only.
  */
 static bool is_wanted(const CPUX86State *env, const MSRInfo *m)
 {

@@ -4,8 +4,7 @@
  * The order of writing matters. MSR_IA32_FEATURE_CONTROL allows what control registers may turn on;
  * control registers and the APIC's base come before the APIC; the nested hypervisor's state wants
  * them set; the APIC's timer mode comes before the TSC deadline; pending events come when
- * everything
- * that they depend on is there.
+ * everything that they depend on is there.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -3,9 +3,8 @@
  *
  * The image is the processor's standard format: 512 bytes as FXSAVE writes them, a header that says
  * which components are in it, and the components at offsets that CPUID leaf 0xd gives. x87
- * registers
- * stand in stack order in the image, and under KVM in CPUX86State.fpregs as well: that is how they
- * travel between machines that run under KVM.
+ * registers stand in stack order in the image, and under KVM in CPUX86State.fpregs as well: that
+ * is how they travel between machines that run under KVM.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
