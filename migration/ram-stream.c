@@ -379,6 +379,23 @@ static bool through_fd(const RAMBlock *rb)
            !(rb->flags & (RAM_READONLY | RAM_READONLY_FD));
 }
 
+/* Memory that nobody can write (rom=on): what comes must be what is there. */
+static int compare_page(QEMUFile *f, RAMBlock *rb, uint64_t offset, uint64_t flags)
+{
+    uint8_t page[TARGET_PAGE_SIZE];
+
+    if (flags & RAM_SAVE_FLAG_ZERO) {
+        memset(page, qemu_get_byte(f), sizeof(page));
+    } else {
+        qemu_get_buffer(f, page, sizeof(page));
+    }
+    if (!qemu_file_get_error(f) && memcmp(page, rb->host + offset, sizeof(page))) {
+        return refuse(f, "block '%s' is read-only here, and has other content at 0x%" PRIx64,
+                      rb->idstr, offset);
+    }
+    return qemu_file_get_error(f);
+}
+
 static int load_page(QEMUFile *f, uint64_t offset, uint64_t flags)
 {
     RAMBlock *rb = record_block(f, flags);
@@ -390,6 +407,9 @@ static int load_page(QEMUFile *f, uint64_t offset, uint64_t flags)
     if (!offset_in_ramblock(rb, offset)) {
         return refuse(f, "offset 0x%" PRIx64 " is outside block '%s' of 0x%" PRIx64 " bytes",
                       offset, rb->idstr, rb->used_length);
+    }
+    if (rb->flags & RAM_READONLY) {
+        return compare_page(f, rb, offset, flags);
     }
     if (flags & RAM_SAVE_FLAG_ZERO) {
         int fill = qemu_get_byte(f);
