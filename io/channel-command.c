@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "qemu/thread.h"
 #include "qapi/error.h"
 #include "qemu/module.h"
 #include "qemu/atomic.h"
@@ -14,6 +15,8 @@
 
 /* How long a child that is to go gets for each of: ending by itself, SIGTERM, SIGKILL. */
 #define GRACE_MS 1000
+/* How long closing waits for a child to end by itself and say how it went. */
+#define CLOSE_WAIT_MS 5000
 
 typedef struct CommandChannel {
     QIOChannelCommand pub;
@@ -202,10 +205,28 @@ static void end_child(QIOChannelCommand *cioc)
     }
 }
 
+static void *wait_for_child(void *opaque)
+{
+    int status;
+
+    RETRY_ON_EINTR(waitpid(GPOINTER_TO_INT(opaque), &status, 0));
+    return NULL;
+}
+
+/* Let it run; somebody takes its status when it ends. */
+static void leave_child(QIOChannelCommand *cioc)
+{
+    QemuThread thread;
+
+    qemu_thread_create(&thread, "reap", wait_for_child, GINT_TO_POINTER(cioc->pid),
+                       QEMU_THREAD_DETACHED);
+    cioc->pid = 0;
+}
+
 static int command_close(QIOChannel *ioc, Error **errp)
 {
     CommandChannel *c = command_channel(ioc);
-    int status = 0;
+    int status = 0, slices = 0;
 
     if (c->pub.writefd >= 0) {
         close(c->pub.writefd);
@@ -222,7 +243,20 @@ static int command_close(QIOChannel *ioc, Error **errp)
         end_child(&c->pub);
         return 0;
     }
-    reap(&c->pub, &status, -1);
+    /*
+     * It has all its data and makes of it what it will.  One that takes long, or that goes on as a
+     * machine of its own, is left to itself.
+     */
+    while (!reap(&c->pub, &status, 100)) {
+        if (qatomic_read(&c->aborted)) {
+            end_child(&c->pub);
+            return 0;
+        }
+        if (++slices == CLOSE_WAIT_MS / 100) {
+            leave_child(&c->pub);
+            return 0;
+        }
+    }
     /* A child that only spoke may have been cut short, which is no failure. */
     if (c->fed && WIFEXITED(status) && WEXITSTATUS(status)) {
         error_setg(errp, "Command exited with status %d", WEXITSTATUS(status));

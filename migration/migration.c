@@ -194,11 +194,15 @@ void migrate_set_error(MigrationState *s, const Error *error)
     }
 }
 
-bool migrate_has_error(MigrationState *s)
+void migrate_append_error(MigrationState *s, const char *text)
 {
     QEMU_LOCK_GUARD(&s->error_mutex);
+    Error *err = NULL;
 
-    return s->error != NULL;
+    error_setg(&err, "%s%s%s", s->error ? error_get_pretty(s->error) : "", s->error ? "; " : "",
+               text);
+    error_free(s->error);
+    s->error = err;
 }
 
 /* Notifiers and blockers */
@@ -361,6 +365,11 @@ void qmp_migrate(const char *uri, bool has_channels, MigrationChannelList *chann
     if (!migrate_channels_parse(uri, has_channels, channels, &channel, NULL, errp) ||
         !migration_channels_and_transport_compatible(channel->addr, errp) ||
         !migrate_prepare(s, has_resume && resume, errp)) {
+        return;
+    }
+    if (migrate_return_path() && channel->addr->transport == MIGRATION_ADDRESS_TYPE_FILE) {
+        error_setg(errp, "Migration to a file has no return path: turn capability 'return-path' "
+                   "off");
         return;
     }
     migrate_init(s);

@@ -54,6 +54,7 @@ struct MigrationState {
         bool thread_created;
         Error *error; /* read after the join */
         int shut_value; /* of the peer's SHUT, or -1 */
+        bool peer_is_out; /* the destination certainly does not run the guest; after the join */
     } rp_state;
 
     QemuThread thread;
@@ -116,12 +117,15 @@ bool migration_transition_allowed(MigrationStatus from, MigrationStatus to);
 void migration_connect(MigrationState *s, Error *error_in); /* takes error_in */
 void migration_cleanup(MigrationState *s);
 void migrate_set_error(MigrationState *s, const Error *error); /* keeps the first */
-bool migrate_has_error(MigrationState *s);
+/* Adds what follows from the error. */
+void migrate_append_error(MigrationState *s, const char *text);
 void migration_cancel(void);
 int migration_call_notifiers(MigrationState *s, MigrationEventType type, Error **errp);
 bool migration_is_active_state(int state);
 
 /* precopy.c: the migration thread. */
+/* For the switchover. */
+bool migration_guest_is_stopped(void);
 void *migration_thread(void *opaque);
 /* Bytes that may still be sent in this window; UINT64_MAX without a limit. */
 uint64_t migration_rate_left(QEMUFile *f);

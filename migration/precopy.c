@@ -12,6 +12,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "io/channel-command.h"
 #include "migration-stats.h"
 #include "migration.h"
 #include "migration/global_state.h"
@@ -60,6 +61,11 @@ void migration_rate_reset(MigrationState *s)
     if (migration_is_active_state(qatomic_read(&s->state))) {
         qemu_sem_post(&s->rate_limit_sem);
     }
+}
+
+bool migration_guest_is_stopped(void)
+{
+    return qatomic_read(&migrate_get_current()->downtime_start) != 0;
 }
 
 uint64_t migration_rate_left(QEMUFile *f)
@@ -197,8 +203,26 @@ static bool pause_before_switchover(MigrationState *s)
 static bool send_rest(MigrationState *s, Error **errp)
 {
     QEMUFile *f = s->to_dst_file;
+    int ret;
 
     qemu_savevm_send_switchover_start(f);
+    /*
+     * The bulk of it without the BQL: a peer that stops reading must not keep anybody from
+     * cancelling.  What changes RAM meanwhile (a reset, say) is noticed by the last sync.
+     */
+    bql_unlock();
+    do {
+        ret = qemu_savevm_state_iterate(f);
+    } while (ret == 0 && qatomic_read(&s->state) == MIGRATION_STATUS_DEVICE);
+    ret = qemu_fflush(f);
+    bql_lock();
+    if (ret < 0) {
+        qemu_file_get_error_obj(f, errp);
+        return false;
+    }
+    if (qatomic_read(&s->state) != MIGRATION_STATUS_DEVICE) {
+        return false;
+    }
     if (qemu_savevm_state_complete_precopy_iterable(f, errp) < 0) {
         return false;
     }
@@ -210,7 +234,10 @@ static bool send_rest(MigrationState *s, Error **errp)
     if (qemu_savevm_state_complete_precopy_non_iterable(f, errp) < 0) {
         return false;
     }
-    if (qemu_fflush(f) < 0) {
+    bql_unlock();
+    ret = qemu_fflush(f);
+    bql_lock();
+    if (ret < 0) {
         qemu_file_get_error_obj(f, errp);
         return false;
     }
@@ -239,6 +266,17 @@ static bool send_end(MigrationState *s, Error **errp)
     return true;
 }
 
+/*
+ * exec: the command has everything; what it makes of it (a full disk, say) is part of the outcome.
+ */
+static bool close_command(MigrationState *s, Error **errp)
+{
+    QIOChannel *ioc = qemu_file_get_ioc(s->to_dst_file);
+
+    return !object_dynamic_cast(OBJECT(ioc), TYPE_QIO_CHANNEL_COMMAND) ||
+           qio_channel_close(ioc, errp) == 0;
+}
+
 static SwitchResult switch_over(MigrationState *s, int attempt)
 {
     Error *err = NULL;
@@ -265,9 +303,12 @@ static SwitchResult switch_over(MigrationState *s, int attempt)
     if (ok) {
         /* With a return path the destination has the last word. */
         ok = close_return_path_on_source(s, false);
-        if (!ok) {
-            s->committed = false; /* it said that it did not load, or went away before */
+        if (!ok && s->rp_state.peer_is_out) {
+            s->committed = false;
         }
+    }
+    if (ok) {
+        ok = close_command(s, &err);
     }
     if (!ok) {
         if (err) {
@@ -388,7 +429,12 @@ static void finish(MigrationState *s, bool done)
         runstate_set(RUN_STATE_POSTMIGRATE);
     } else {
         qatomic_set(&s->downtime_start, 0);
-        if (s->vm_old_state >= 0) {
+        if (s->committed) {
+            /* The end mark is out and no answer says what came of it: two guests are worse than none. */
+            runstate_set(RUN_STATE_POSTMIGRATE);
+            migrate_append_error(s, "the destination has the whole stream and may run the guest: it "
+                                    "stays stopped here; 'cont' resumes it if the destination does not");
+        } else if (s->vm_old_state >= 0) {
             vm_resume(s->vm_old_state);
         }
     }

@@ -31,6 +31,8 @@ struct QEMUFile {
     int last_error; /* also read without the lock */
     Error *last_error_obj;
 
+    bool peer_gone; /* atomic; input only */
+    bool shut_down; /* atomic */
     uint64_t transferred; /* bytes put or taken; written by the owner, read by anybody */
 
     uint8_t *buf;
@@ -79,6 +81,16 @@ QEMUFile *qemu_file_get_return_path(QEMUFile *f)
 QIOChannel *qemu_file_get_ioc(QEMUFile *f)
 {
     return f->ioc;
+}
+
+bool qemu_file_is_shut_down(QEMUFile *f)
+{
+    return qatomic_mb_read(&f->shut_down);
+}
+
+bool qemu_file_peer_gone(QEMUFile *f)
+{
+    return qatomic_read(&f->peer_gone);
 }
 
 int qemu_file_get_error(QEMUFile *f)
@@ -134,6 +146,7 @@ int qemu_file_shutdown(QEMUFile *f)
      * The error comes first: the owner, woken by the shutdown, must not mistake what it then reads
      * for a clean end of file.
      */
+    qatomic_mb_set(&f->shut_down, true);
     error_setg(&err, "Channel was shut down");
     qemu_file_set_error_obj(f, -EIO, err);
     if (!qio_channel_has_feature(f->ioc, QIO_CHANNEL_FEATURE_SHUTDOWN)) {
@@ -319,6 +332,9 @@ static ssize_t read_without_bql(QEMUFile *f, struct iovec *iov, unsigned iovcnt,
         bql_unlock();
     }
     n = qio_channel_readv(f->ioc, iov, iovcnt, errp);
+    if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+        qatomic_set(&f->peer_gone, true);
+    }
     if (unlock) {
         bql_lock();
     }

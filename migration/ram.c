@@ -319,7 +319,9 @@ static int ram_save_iterate(QEMUFile *f, void *opaque)
         n = ret < 0 ? ret : n;
     }
     qemu_put_be64(f, RAM_SAVE_FLAG_EOS);
-    count_transferred(&mig_stats.precopy_bytes, qemu_file_transferred(f) - before);
+    count_transferred(migration_guest_is_stopped() ? &mig_stats.downtime_bytes
+                                                   : &mig_stats.precopy_bytes,
+                      qemu_file_transferred(f) - before);
     trace(ram_save_iterate, "left %" PRIu64, rs.dirty_pages);
     if (n < 0) {
         return n;

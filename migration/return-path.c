@@ -158,6 +158,13 @@ static void *source_return_path_thread(void *opaque)
         /* The migration thread may be blocked sending to a peer that has given up. */
         QEMU_LOCK_GUARD(&s->qemu_file_lock);
 
+        /*
+         * Who said that it failed to load, or has ended, does not run the guest.  Of one that
+         * merely fell silent (network, our own yank) nobody knows.
+         */
+        s->rp_state.peer_is_out = s->rp_state.shut_value == 1 ||
+                                  (qemu_file_peer_gone(rp) && s->to_dst_file &&
+                                   !qemu_file_is_shut_down(s->to_dst_file));
         if (s->to_dst_file) {
             qemu_file_set_error_obj(s->to_dst_file, -EIO, error_copy(s->rp_state.error));
             qemu_file_shutdown(s->to_dst_file);
@@ -174,6 +181,7 @@ void open_return_path_on_source(MigrationState *s)
         s->rp_state.from_dst_file = qemu_file_get_return_path(s->to_dst_file);
     }
     s->rp_state.shut_value = -1;
+    s->rp_state.peer_is_out = false;
     qemu_thread_create(&s->rp_state.thread, "mig/src/rp", source_return_path_thread, s,
                        QEMU_THREAD_JOINABLE);
     s->rp_state.thread_created = true;

@@ -40,7 +40,7 @@ typedef struct SaveStateEntry {
     uint32_t section_id;         /* ours, when saving */
     int load_version_id;         /* the stream's, since its START or FULL */
     uint32_t load_section_id;
-    bool load_started;
+    bool load_started, load_ended;
     const SaveVMHandlers *ops;
     const VMStateDescription *vmsd;
     void *opaque;
@@ -1018,7 +1018,22 @@ static int load_section_part(QEMUFile *f, uint8_t type, Error **errp)
     if (ret < 0) {
         error_prepend(errp, "section '%s': ", se->idstr);
     }
+    se->load_ended = type == QEMU_VM_SECTION_END;
     return ret;
+}
+
+/* What began in rounds must have come to its end: half of it is no guest. */
+static int check_all_ended(Error **errp)
+{
+    SaveStateEntry *se;
+
+    QTAILQ_FOREACH(se, &handlers, entry) {
+        if (se->ops && se->ops->load_setup && se->load_started && !se->load_ended) {
+            error_setg(errp, "The stream ends, but section '%s' has not ended", se->idstr);
+            return -EINVAL;
+        }
+    }
+    return 0;
 }
 
 static int load_sections(QEMUFile *f, Error **errp)
@@ -1046,7 +1061,7 @@ static int load_sections(QEMUFile *f, Error **errp)
             ret = load_command(f, errp);
             break;
         case QEMU_VM_EOF:
-            return 0;
+            return check_all_ended(errp);
         default:
             error_setg(errp, "Unknown savevm section type 0x%02x", type);
             ret = -EINVAL;
@@ -1079,7 +1094,7 @@ int qemu_loadvm_state(QEMUFile *f, Error **errp)
     int ret;
 
     QTAILQ_FOREACH(se, &handlers, entry) {
-        se->load_started = false;
+        se->load_started = se->load_ended = false;
     }
     ret = load_header(f, errp);
     if (ret) {

@@ -25,6 +25,8 @@ QEMUFile *qemu_file_get_return_path(QEMUFile *f);
 int qemu_fclose(QEMUFile *f);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(QEMUFile, qemu_fclose)
 QIOChannel *qemu_file_get_ioc(QEMUFile *f);
+/* Input: the peer has closed its end (or its process has ended), as far as this host can tell. */
+bool qemu_file_peer_gone(QEMUFile *f);
 
 /* Errors. 0 or -errno. */
 int qemu_file_get_error(QEMUFile *f);
@@ -38,6 +40,8 @@ int qemu_file_get_error_obj_any(QEMUFile *f1, QEMUFile *f2, Error **errp);
 
 /* Make every call that waits for the peer return with an error, from any thread. */
 int qemu_file_shutdown(QEMUFile *f);
+/* Has anybody here done so?  Set before the peer, or a reader of the same channel, can notice. */
+bool qemu_file_is_shut_down(QEMUFile *f);
 void qemu_file_set_blocking(QEMUFile *f, bool block, Error **errp);
 
 /* Output. */
