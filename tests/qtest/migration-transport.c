@@ -235,6 +235,39 @@ static void test_exec_fails(void)
     qtest_quit(src);
 }
 
+/* A command may do more with the stream than read it: it is not ended before it has. */
+static void test_exec_slow(void)
+{
+    g_autofree char *path = qtest_tmpfile("exec-slow.stream");
+    g_autofree char *out = g_strdup_printf("exec:cat > %s.part; sleep 0.3; mv %s.part %s", path,
+                                           path, path);
+    QTestState *src = migrate_start_source(NULL);
+
+    ram_fill(src);
+    migrate(src, out);
+    migrate_wait(src, "completed");
+    g_assert_cmpint(access(path, F_OK), ==, 0);
+    qtest_quit(src);
+    unlink(path);
+}
+
+/*
+ * It took everything and then failed: whether somebody has the guest is unknown, so it stays
+ * stopped until the user decides.
+ */
+static void test_exec_fails_late(void)
+{
+    QTestState *src = migrate_start_source(NULL);
+
+    ram_fill(src);
+    migrate(src, "exec:cat > /dev/null; exit 3");
+    assert_text_has(migrate_wait_failed(src), "status 3; the destination has the whole stream");
+    wait_run_state(src, "postmigrate");
+    qtest_qmp_assert_success(src, "{'execute': 'cont'}");
+    wait_run_state(src, "running");
+    qtest_quit(src);
+}
+
 static void check_file(const char *name, uint64_t offset, const char *option)
 {
     static const char header[] = "a header of the management program";
@@ -448,6 +481,8 @@ void add_transport_tests(void)
     g_test_add_func("/migration/transport/fd/nonblocking", test_fd_nonblocking);
     g_test_add_func("/migration/transport/exec", test_exec);
     g_test_add_func("/migration/transport/exec/fails", test_exec_fails);
+    migrate_add_test_since(1000, "/migration/transport/exec/slow", test_exec_slow);
+    migrate_add_test_since(1000, "/migration/transport/exec/fails-late", test_exec_fails_late);
     migrate_add_test_since(802, "/migration/transport/file", test_file);
     migrate_add_test_since(802, "/migration/transport/file/offset", test_file_offset);
     migrate_add_test_since(802, "/migration/transport/file/fdset", test_file_fdset);

@@ -258,6 +258,39 @@ static void test_messages(void)
     BROKEN(0x4f, 0x28, "none was named");
 }
 
+/* Run states that no guest arrives in: the destination could do nothing with them. */
+static void test_run_states(void)
+{
+    static const char *const states[] = {"debug", "inmigrate", "finish-migrate", "save-vm", "xyz"};
+    g_autofree uint8_t *s = NULL;
+    uint8_t *name;
+    size_t len;
+
+    read_data("qemu-10.0-none-2m.bin", &s, &len);
+    name = memmem(s, len, "running", 7);
+    for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+        memset(name, 0, 32);
+        strcpy((char *)name, states[i]);
+        refuse_like(s, len, states[i]);
+    }
+    strcpy((char *)name, "paused");
+    memset(name + 6, 0, 26);
+    g_assert_cmpint(load(s, len, &error_abort), ==, 0);
+    g_assert_cmpint(global_state_get_runstate(), ==, RUN_STATE_PAUSED);
+}
+
+/* RAM that began must also end. */
+static void test_half(void)
+{
+    g_autofree uint8_t *s = NULL;
+    size_t len;
+
+    read_data("qemu-7.2-none-2m.bin", &s, &len);
+    g_assert_cmpint(s[0x43], ==, 2); /* behind the START section: a PART */
+    s[0x43] = 0;
+    refuse_like(s, 0x44, "'ram' has not ended");
+}
+
 int main(int argc, char **argv)
 {
     static const char *const streams[] = {"qemu-7.2-none-2m.bin", "qemu-10.0-none-2m.bin"};
@@ -278,5 +311,7 @@ int main(int argc, char **argv)
         g_test_add_data_func(c, streams[i], test_changes);
     }
     g_test_add_func("/loadvm/messages", test_messages);
+    g_test_add_func("/loadvm/run-states", test_run_states);
+    g_test_add_func("/loadvm/half", test_half);
     return g_test_run();
 }
