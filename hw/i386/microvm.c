@@ -11,6 +11,7 @@
 #include "hw/i386/kvm_irqchip.h"
 #include "hw/i386/x86.h"
 #include "hw/nvram/fw_cfg.h"
+#include "hw/rtc/mc146818rtc.h"
 #include "hw/sysbus.h"
 #include "qapi/error.h"
 #include "qapi/qapi-visit-common.h"
@@ -112,7 +113,6 @@ static void microvm_init(MachineState *ms)
     refuse_unbuilt(mms->acpi, "acpi");
     refuse_unbuilt(mms->pcie, "pcie");
     refuse_unbuilt(mms->ioapic2, "ioapic2");
-    refuse_unbuilt(mms->rtc, "rtc");
 
     x->ms = ms;
     x->has_pic = wanted(mms->pic, true);
@@ -121,8 +121,13 @@ static void microvm_init(MachineState *ms)
     make_fw_cfg(x);
     x86_cpus_init(ms, &error_fatal);
     mms->gsi = make_irqchip(x);
-    if (mms->isa_serial) {
+    /* As in QEMU, a port that leads nowhere (-nodefaults without -serial) is not there. */
+    if (mms->isa_serial && serial_hd(0)) {
         serial_isa_create(0, mms->gsi[SERIAL_IRQ], serial_hd(0));
+    }
+    /* With KVM the guest has a clock without it. */
+    if (wanted(mms->rtc, !kvm_enabled())) {
+        mc146818_rtc_create(mms->gsi[RTC_ISA_IRQ]);
     }
     port92_create();
     x86_load_kernel(x, &error_fatal);
