@@ -74,7 +74,7 @@ class DeviceState(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, 'stream')
             with Machine(BINARY, ['-M', options, '-accel', 'kvm', '-accel', 'tcg', '-m', '16M', '-S',
-                                  *more]) as machine:
+                                  '-serial', 'null', *more]) as machine:
                 self.accel = 'kvm' if machine.command('query-kvm')['enabled'] else 'tcg'
                 machine.command('migrate', uri='file:' + path)
                 while True:

@@ -79,7 +79,8 @@ class Base(unittest.TestCase):
         self.addCleanup(self.errors.close)
         self.process = subprocess.Popen(
             [BINARY, '-machine', self.machine, '-accel', self.accel, '-m', '64M', '-nodefaults',
-             '-display', 'none', '-qtest', chardev, '-qtest-log', self.log] + self.more,
+             '-display', 'none', '-serial', 'null', '-qtest', chardev,
+             '-qtest-log', self.log] + self.more,
             stdin=subprocess.DEVNULL, stdout=self.errors, stderr=self.errors,
             # With AddressSanitizer freed memory is kept for a while otherwise.
             env=os.environ | {'ASAN_OPTIONS': os.environ.get('ASAN_OPTIONS', '') +
