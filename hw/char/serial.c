@@ -21,6 +21,7 @@
 #include "qapi/error.h"
 #include "qemu/timer.h"
 #include "system/address-spaces.h"
+#include "system/runstate.h"
 
 OBJECT_DECLARE_SIMPLE_TYPE(ISASerialState, ISA_SERIAL)
 
@@ -100,6 +101,7 @@ typedef struct SerialState {
 
     CharBackend chr;
     guint watch_tag;
+    VMChangeStateEntry *run_handler;
     qemu_irq irq;
 } SerialState;
 
@@ -284,14 +286,46 @@ static gboolean output_possible(void *do_not_use, GIOCondition condition, void *
     return FALSE;
 }
 
+/* Wait until the back end takes more, or the machine runs; false if the back end can't tell. */
+static bool wait_for_output(SerialState *s)
+{
+    if (!runstate_is_running()) {
+        return true; /* run_state_changed() sees to it */
+    }
+    s->watch_tag = qemu_chr_fe_add_watch(&s->chr, G_IO_OUT | G_IO_HUP, output_possible, s);
+    return s->watch_tag != 0;
+}
+
+static void stop_waiting(SerialState *s)
+{
+    if (s->watch_tag) {
+        g_source_remove(s->watch_tag);
+        s->watch_tag = 0;
+    }
+}
+
+/*
+ * What waits in a machine that stands belongs to whoever runs it next, perhaps in another process:
+ * sent now, it would be sent there again.
+ */
+static void run_state_changed(void *opaque, bool running, RunState state)
+{
+    SerialState *s = opaque;
+
+    if (!running) {
+        stop_waiting(s);
+    } else if (s->tsr_retry && !s->watch_tag && !wait_for_output(s)) {
+        transmit(s);
+    }
+}
+
 /* Send what is in the shift register: false if it has to stay there for now. */
 static bool shift_out(SerialState *s)
 {
     if (s->mcr & MCR_LOOP) {
         receive(s, &s->tsr, 1);
     } else if (qemu_chr_fe_write(&s->chr, &s->tsr, 1) != 1 && s->tsr_retry < RETRIES_MAX) {
-        s->watch_tag = qemu_chr_fe_add_watch(&s->chr, G_IO_OUT | G_IO_HUP, output_possible, s);
-        if (s->watch_tag) {
+        if (wait_for_output(s)) {
             s->tsr_retry++;
             return false;
         }
@@ -303,7 +337,7 @@ static bool shift_out(SerialState *s)
 /* Send all that is there, as long as the back end takes it. */
 static void transmit(SerialState *s)
 {
-    if (s->watch_tag) {
+    if (s->watch_tag || (s->tsr_retry && !runstate_is_running())) {
         return;
     }
     for (;;) {
@@ -596,13 +630,9 @@ static int serial_post_load(void *opaque, int version_id)
     timer_del(&s->modem_status_poll);
     s->poll_msl = -1;
     set_fcr(s, version_id < 3 ? 0 : s->fcr_vmstate);
-    if (s->tsr_retry) {
-        s->tsr_retry = MIN(s->tsr_retry, RETRIES_MAX);
-        s->watch_tag = qemu_chr_fe_add_watch(&s->chr, G_IO_OUT | G_IO_HUP, output_possible, s);
-        if (!s->watch_tag) {
-            transmit(s);
-        }
-    }
+    /* It is sent when the machine runs: the sender may yet go on itself. */
+    s->tsr_retry = MIN(s->tsr_retry, RETRIES_MAX);
+    stop_waiting(s);
     return 0;
 }
 
@@ -646,10 +676,7 @@ static void serial_reset(DeviceState *dev)
 {
     SerialState *s = &ISA_SERIAL(dev)->state;
 
-    if (s->watch_tag) {
-        g_source_remove(s->watch_tag);
-        s->watch_tag = 0;
-    }
+    stop_waiting(s);
     s->rbr = s->ier = s->lcr = s->scr = s->fcr = s->thr = s->tsr = 0;
     s->iir = IIR_NONE;
     s->lsr = LSR_THR_EMPTY | LSR_ALL_SENT;
@@ -710,6 +737,7 @@ static void serial_realize(DeviceState *dev, Error **errp)
     }
     qemu_chr_fe_set_handlers(&isa->state.chr, can_receive, receive, chr_event, NULL, &isa->state,
                              NULL, true);
+    isa->state.run_handler = qemu_add_vm_change_state_handler(run_state_changed, &isa->state);
     memory_region_init_io(&isa->io, OBJECT(dev), &serial_ops, &isa->state, "serial", 8);
     memory_region_add_subregion(get_system_io(), isa->iobase, &isa->io);
 }
@@ -719,9 +747,8 @@ static void serial_unrealize(DeviceState *dev)
     ISASerialState *isa = ISA_SERIAL(dev);
 
     memory_region_del_subregion(get_system_io(), &isa->io);
-    if (isa->state.watch_tag) {
-        g_source_remove(isa->state.watch_tag);
-    }
+    qemu_del_vm_change_state_handler(isa->state.run_handler);
+    stop_waiting(&isa->state);
     qemu_chr_fe_deinit(&isa->state.chr, false);
 }
 

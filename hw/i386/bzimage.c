@@ -26,6 +26,7 @@ enum {
     HDR_CMDLINE = 0x228,
     HDR_INITRD_MAX = 0x22c,
     HDR_CMDLINE_SIZE = 0x238,
+    HDR_PREF_ADDRESS = 0x258,
     HDR_INIT_SIZE = 0x260,
     HDR_LEAST_LEN = 0x264,
     /* Only in the zero page. */
@@ -81,7 +82,7 @@ bool x86_load_bzimage(X86Setup *x, const uint8_t *kernel, uint64_t len, void *in
     g_autofree void *own_initrd = initrd;
     const char *cmdline = x->ms->kernel_cmdline ?: "";
     uint64_t cmdline_len = strlen(cmdline) + 1;
-    uint64_t setup_len = ((kernel[HDR_SETUP_SECTS] ?: 4) + 1) * 512u, code_len, need;
+    uint64_t setup_len = ((kernel[HDR_SETUP_SECTS] ?: 4) + 1) * 512u, code_len, end;
     g_autofree uint8_t *header = NULL;
     hwaddr initrd_addr = 0;
     uint8_t *zp;
@@ -101,12 +102,20 @@ bool x86_load_bzimage(X86Setup *x, const uint8_t *kernel, uint64_t len, void *in
         return false;
     }
     code_len = len - setup_len;
-    /* The kernel unpacks itself around where it lies, if it says how much room that takes. */
-    need = lduw_le_p(kernel + HDR_VERSION) >= 0x20a ? ldl_le_p(kernel + HDR_INIT_SIZE) : 0;
-    need = MAX(need, code_len);
-    if (x->below_4g < KERNEL_ADDR || need > x->below_4g - KERNEL_ADDR) {
+    /* The kernel unpacks itself where it prefers to lie, if it says so, and needs room there. */
+    end = KERNEL_ADDR + code_len;
+    if (lduw_le_p(kernel + HDR_VERSION) >= 0x20a) {
+        uint64_t home = MAX(ldq_le_p(kernel + HDR_PREF_ADDRESS), KERNEL_ADDR);
+
+        if (home > UINT32_MAX) {
+            error_setg(errp, "the kernel wants to lie at 0x%" PRIx64 ", above 4 GiB", home);
+            return false;
+        }
+        end = MAX(end, home + ldl_le_p(kernel + HDR_INIT_SIZE));
+    }
+    if (end > x->below_4g) {
         error_setg(errp, "the kernel needs %" PRIu64 " MiB of RAM, there are %" PRIu64 " MiB",
-                   (KERNEL_ADDR + need) >> 20, x->below_4g >> 20);
+                   DIV_ROUND_UP(end, 1u << 20), x->below_4g >> 20);
         return false;
     }
     if (!rom_add_blob("kernel", g_memdup2(kernel + setup_len, code_len), code_len, 0, KERNEL_ADDR,
@@ -117,6 +126,12 @@ bool x86_load_bzimage(X86Setup *x, const uint8_t *kernel, uint64_t len, void *in
     if (own_initrd && !x86_place_initrd(x, g_steal_pointer(&own_initrd), initrd_len,
                                         (uint64_t)ldl_le_p(kernel + HDR_INITRD_MAX) + 1,
                                         &initrd_addr, errp)) {
+        return false;
+    }
+    if (initrd && initrd_addr < end) {
+        error_setg(errp, "the initrd's %" PRIu64 " bytes do not fit into RAM above the room of %"
+                   PRIu64 " MiB that the kernel unpacks into", initrd_len,
+                   DIV_ROUND_UP(end, 1u << 20));
         return false;
     }
 

@@ -108,10 +108,10 @@ class DeviceState(unittest.TestCase):
 
     def test_small(self):
         names = self.compare(self.describe('microvm,acpi=off,pic=off,pit=off,rtc=off'))
-        expected = [('timer', 0), ('fw_cfg', 0), ('cpu_common', 0), ('cpu', 0), ('apic', 0),
-                    ('ioapic', 0), ('serial', 0), ('globalstate', 0)]
+        expected = [('timer', 0), ('fw_cfg', 0), ('cpu_common', 0), ('cpu', 0),
+                    ('kvm-tpr-opt', 0), ('apic', 0), ('ioapic', 0), ('serial', 0),
+                    ('globalstate', 0)]
         if self.accel == 'kvm':
-            expected.insert(4, ('kvm-tpr-opt', 0))
             expected.insert(7, ('kvmclock', 0))
         self.assertEqual(names, expected)
 
