@@ -2,7 +2,7 @@
  * The x86 CPU's state in the stream: section "cpu", version 12, and its subsections.
  *
  * The order, widths and names of the fields here are an interface (see docs/stream-format.md and
- * tests/data/microvm-device-state.txt, which tests/unit/test-x86-vmstate.c holds against this
+ * tests/data/microvm-device-state.txt, which tests/qtest/test_device_state.py holds against this
  * file). A field may be added in a subsection only, and only where its value is not the one that a
  * reset leaves: readers who do not know it refuse the stream.
  *
