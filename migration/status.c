@@ -12,6 +12,12 @@
 
 TRACE_EVENT(migrate_set_state);
 
+/*
+ * A change and its event are one step, else the events of two threads could arrive in another order
+ * than the changes. States are read without it. Nothing but the monitors' locks is taken inside.
+ */
+static GMutex change_lock;
+
 #define S(name) (1u << MIGRATION_STATUS_##name)
 
 /* From each status, the ones that may follow. */
@@ -43,6 +49,8 @@ bool migration_transition_allowed(MigrationStatus from, MigrationStatus to)
 
 bool migrate_set_state(int *state, MigrationStatus old_state, MigrationStatus new_state)
 {
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&change_lock);
+
     assert(migration_transition_allowed(old_state, new_state));
     if (qatomic_cmpxchg(state, (int)old_state, (int)new_state) != (int)old_state) {
         return false;
