@@ -9,10 +9,12 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
+#include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "qapi/qapi-visit-sockets.h"
 #include "channel.h"
 #include "migration.h"
+#include "multifd.h"
 #include "options.h"
 
 /* --- outgoing --- */
@@ -87,6 +89,37 @@ static void *listener_data;
 static GDestroyNotify listener_stop;
 static SocketAddressList *listener_addresses;
 
+/*
+ * Channels of one migration come in any order: which one this is, its first bytes say. They may take
+ * their time, and nobody waits for them here.
+ */
+typedef struct UnknownChannel {
+    QIOChannel *ioc;
+    guint source;
+} UnknownChannel;
+
+#define UNKNOWN_CHANNELS_MAX 300 /* more than multifd can have */
+#define LOOK_AGAIN_MS 10
+
+static GSList *unknown_channels;
+
+static void unknown_channel_free(UnknownChannel *u)
+{
+    unknown_channels = g_slist_remove(unknown_channels, u);
+    if (u->source) {
+        g_source_remove(u->source);
+    }
+    object_unref(OBJECT(u->ioc));
+    g_free(u);
+}
+
+static void forget_unknown_channels(void)
+{
+    while (unknown_channels) {
+        unknown_channel_free(unknown_channels->data);
+    }
+}
+
 void migration_channel_stop_listening(void)
 {
     GDestroyNotify stop = listener_stop;
@@ -95,6 +128,7 @@ void migration_channel_stop_listening(void)
         listener_stop = NULL;
         stop(listener_data);
     }
+    forget_unknown_channels();
 }
 
 void migration_channel_set_listener(void *data, GDestroyNotify stop)
@@ -121,15 +155,92 @@ SocketAddressList *migration_channel_socket_addresses(void)
     return listener_addresses;
 }
 
-void migration_channel_process_incoming(QIOChannel *ioc)
+static void refuse_channel(Error *err)
+{
+    error_prepend(&err, "Incoming migration channel refused: ");
+    error_report_err(err);
+}
+
+static void channel_is_known(QIOChannel *ioc, bool is_main)
 {
     Error *err = NULL;
 
-    migration_ioc_process_incoming(ioc, &err);
-    if (err) {
-        error_prepend(&err, "Incoming migration channel refused: ");
-        error_report_err(err);
+    if (is_main) {
+        migration_ioc_process_incoming(ioc, &err);
+    } else {
+        multifd_recv_new_channel(ioc, &err);
     }
+    if (err) {
+        refuse_channel(err);
+    }
+    if (migration_has_all_channels()) {
+        migration_channel_stop_listening();
+    }
+}
+
+static gboolean data_arrived(QIOChannel *ioc, GIOCondition condition, gpointer opaque);
+
+static gboolean look_again(gpointer opaque)
+{
+    UnknownChannel *u = opaque;
+
+    u->source = qio_channel_add_watch(u->ioc, G_IO_IN, data_arrived, u, NULL);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean data_arrived(QIOChannel *ioc, GIOCondition condition, gpointer opaque)
+{
+    UnknownChannel *u = opaque;
+    uint8_t magic[4];
+    struct iovec iov = {magic, sizeof(magic)};
+    Error *err = NULL;
+    ssize_t len = qio_channel_readv_full(ioc, &iov, 1, NULL, NULL, QIO_CHANNEL_READ_FLAG_MSG_PEEK,
+                                         &err);
+
+    u->source = 0;
+    if (len == sizeof(magic)) {
+        object_ref(OBJECT(ioc));
+        unknown_channel_free(u);
+        channel_is_known(ioc, ldl_be_p(magic) != MULTIFD_MAGIC);
+        object_unref(OBJECT(ioc));
+    } else if (len > 0 || len == QIO_CHANNEL_ERR_BLOCK) {
+        /* A part is there, so polling would return at once; the rest is on its way. */
+        u->source = g_timeout_add(LOOK_AGAIN_MS, look_again, u);
+    } else {
+        if (!err) {
+            error_setg(&err, "the peer closed it before it said what it is for");
+        }
+        refuse_channel(err);
+        unknown_channel_free(u);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+void migration_channel_process_incoming(QIOChannel *ioc)
+{
+    UnknownChannel *u;
+
+    if (!migrate_multifd()) {
+        channel_is_known(ioc, true);
+        return;
+    }
+    multifd_recv_setup();
+    if (!qio_channel_has_feature(ioc, QIO_CHANNEL_FEATURE_READ_MSG_PEEK)) {
+        channel_is_known(ioc, !migration_has_main_channel()); /* the first one is */
+        return;
+    }
+    if (g_slist_length(unknown_channels) >= UNKNOWN_CHANNELS_MAX) {
+        Error *err = NULL;
+
+        error_setg(&err, "%u others have said nothing yet", UNKNOWN_CHANNELS_MAX);
+        refuse_channel(err);
+        return;
+    }
+    u = g_new0(UnknownChannel, 1);
+    u->ioc = ioc;
+    object_ref(OBJECT(ioc));
+    unknown_channels = g_slist_prepend(unknown_channels, u);
+    u->source = qio_channel_add_watch(ioc, G_IO_IN, data_arrived, u, NULL);
 }
 
 void migration_channel_start_incoming(MigrationAddress *addr, Error **errp)

@@ -11,6 +11,7 @@
 #include "channel.h"
 #include "migration.h"
 #include "migration/global_state.h"
+#include "multifd.h"
 #include "options.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/error.h"
@@ -55,9 +56,14 @@ bool migration_in_incoming(void)
     return current_incoming.started && current_incoming.state != MIGRATION_STATUS_COMPLETED;
 }
 
-bool migration_has_all_channels(void)
+bool migration_has_main_channel(void)
 {
     return current_incoming.main_seen;
+}
+
+bool migration_has_all_channels(void)
+{
+    return current_incoming.main_seen && (!migrate_multifd() || multifd_recv_all_channels_created());
 }
 
 /* Give back what the load used.  The thread has ended or is about to.  BQL. */
@@ -69,6 +75,7 @@ static void incoming_destroy(MigrationIncomingState *mis)
         qemu_thread_join(&mis->thread);
         mis->thread_created = false;
     }
+    multifd_recv_cleanup();
     qemu_loadvm_state_cleanup();
     WITH_QEMU_LOCK_GUARD(&mis->rp_mutex) {
         if (mis->to_src_file) {
@@ -105,6 +112,7 @@ static void incoming_done_bh(void *opaque)
 
     mis->total_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - mis->start_time;
     if (mis->load_result == 0) {
+        multifd_recv_cleanup(); /* no page may come any more: from here on they are the guest's */
         incoming_start_guest();
         migrate_send_rp_shut(mis, 0);
         migrate_set_state(&mis->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_COMPLETED);
@@ -233,6 +241,7 @@ void migration_incoming_shutdown(void)
     migration_channel_stop_listening();
     if (mis->thread_created) {
         qemu_file_shutdown(mis->from_src_file);
+        multifd_recv_shutdown();
         bql_unlock(); /* the thread may be about to take it */
         qemu_thread_join(&mis->thread);
         bql_lock();

@@ -11,6 +11,7 @@
 #include "migration.h"
 #include "migration/blocker.h"
 #include "migration/global_state.h"
+#include "multifd.h"
 #include "options.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-migration.h"
@@ -124,6 +125,7 @@ void migration_shutdown(void)
         if (s->to_dst_file) {
             qemu_file_shutdown(s->to_dst_file);
         }
+        multifd_send_shutdown();
     }
     if (s->thread_created) {
         bql_unlock();
@@ -424,6 +426,7 @@ void migration_cancel(void)
     /* Wake the thread, wherever it waits. */
     qemu_sem_post(&s->pause_sem);
     qemu_sem_post(&s->rate_limit_sem);
+    multifd_send_shutdown();
     if (s->to_dst_file) {
         qemu_file_shutdown(s->to_dst_file);
     } else {
@@ -464,11 +467,6 @@ void qmp_migrate_pause(Error **errp)
 void qmp_migrate_recover(const char *uri, Error **errp)
 {
     error_setg(errp, "Migrate recover can only be run when postcopy is paused.");
-}
-
-MigrationThreadInfoList *qmp_query_migrationthreads(Error **errp)
-{
-    return NULL; /* lists multifd's threads, of which there are none */
 }
 
 /* query-migrate */

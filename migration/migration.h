@@ -144,6 +144,8 @@ void migrate_send_rp_pong(MigrationIncomingState *mis, uint32_t value);
 /* incoming.c */
 void migration_incoming_init(void);
 void migration_ioc_process_incoming(QIOChannel *ioc, Error **errp);
+bool migration_has_main_channel(void);
+/* Including multifd's. */
 bool migration_has_all_channels(void);
 void migration_incoming_shutdown(void);
 void migration_incoming_fill_info(MigrationInfo *info);

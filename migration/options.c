@@ -28,13 +28,11 @@ static const char *const capability_unbuilt[MIGRATION_CAPABILITY__MAX] = {
     [MIGRATION_CAPABILITY_POSTCOPY_RAM] = "postcopy",
     [MIGRATION_CAPABILITY_X_COLO] = "COLO",
     [MIGRATION_CAPABILITY_RELEASE_RAM] = "releasing RAM",
-    [MIGRATION_CAPABILITY_MULTIFD] = "multifd",
     [MIGRATION_CAPABILITY_DIRTY_BITMAPS] = "migration of dirty bitmaps",
     [MIGRATION_CAPABILITY_POSTCOPY_BLOCKTIME] = "postcopy",
     [MIGRATION_CAPABILITY_LATE_BLOCK_ACTIVATE] = "block activation",
     [MIGRATION_CAPABILITY_X_IGNORE_SHARED] = "leaving out shared RAM",
     [MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT] = "background snapshots",
-    [MIGRATION_CAPABILITY_ZERO_COPY_SEND] = "zero-copy sending",
     [MIGRATION_CAPABILITY_POSTCOPY_PREEMPT] = "postcopy",
     [MIGRATION_CAPABILITY_SWITCHOVER_ACK] = "the switchover acknowledgement",
     [MIGRATION_CAPABILITY_DIRTY_LIMIT] = "the dirty page rate limit",
@@ -57,6 +55,7 @@ DEFINE_CAPABILITY(multifd, MULTIFD)
 DEFINE_CAPABILITY(postcopy_ram, POSTCOPY_RAM)
 DEFINE_CAPABILITY(postcopy_preempt, POSTCOPY_PREEMPT)
 DEFINE_CAPABILITY(mapped_ram, MAPPED_RAM)
+DEFINE_CAPABILITY(zero_copy_send, ZERO_COPY_SEND)
 
 #define DEFINE_GLOBAL(type, fn, field) \
     type migrate_##fn(void) { return migrate_get_current()->field; }
@@ -66,16 +65,35 @@ DEFINE_GLOBAL(bool, send_switchover_start, send_switchover_start)
 DEFINE_GLOBAL(bool, store_global_state, store_global_state)
 DEFINE_GLOBAL(bool, should_send_vmdesc, send_vmdesc)
 DEFINE_GLOBAL(uint8_t, clear_bitmap_shift, clear_bitmap_shift)
+DEFINE_GLOBAL(bool, multifd_flush_after_each_section, multifd_flush_after_each_section)
 DEFINE_GLOBAL(uint64_t, max_bandwidth, parameters.max_bandwidth)
 DEFINE_GLOBAL(uint64_t, avail_switchover_bandwidth, parameters.avail_switchover_bandwidth)
 DEFINE_GLOBAL(uint64_t, downtime_limit, parameters.downtime_limit)
 DEFINE_GLOBAL(int, multifd_channels, parameters.multifd_channels)
+DEFINE_GLOBAL(MultiFDCompression, multifd_compression, parameters.multifd_compression)
+DEFINE_GLOBAL(int, multifd_zlib_level, parameters.multifd_zlib_level)
+DEFINE_GLOBAL(int, multifd_zstd_level, parameters.multifd_zstd_level)
+DEFINE_GLOBAL(ZeroPageDetection, zero_page_detection, parameters.zero_page_detection)
 DEFINE_GLOBAL(const char *, tls_creds, parameters.tls_creds)
 
 /* Capabilities */
 
+/* What reads guest memory after the call that sent it can neither be compressed nor encrypted. */
+static bool check_zero_copy(const bool *caps, const MigrationParameters *p, Error **errp)
+{
+    if (caps[MIGRATION_CAPABILITY_ZERO_COPY_SEND] &&
+        (!caps[MIGRATION_CAPABILITY_MULTIFD] || caps[MIGRATION_CAPABILITY_XBZRLE] ||
+         p->multifd_compression != MULTIFD_COMPRESSION_NONE || *p->tls_creds)) {
+        error_setg(errp, "Zero copy only available for non-compressed non-TLS multifd migration");
+        return false;
+    }
+    return true;
+}
+
 static bool check_capabilities(const bool *caps, Error **errp)
 {
+    const MigrationParameters *params = &migrate_get_current()->parameters;
+
     for (int i = 0; i < MIGRATION_CAPABILITY__MAX; i++) {
         if (caps[i] && capability_unbuilt[i]) {
             error_setg(errp, "Capability '%s' is not available: %s is not built in",
@@ -83,7 +101,11 @@ static bool check_capabilities(const bool *caps, Error **errp)
             return false;
         }
     }
-    return true;
+    if (caps[MIGRATION_CAPABILITY_MULTIFD] && caps[MIGRATION_CAPABILITY_XBZRLE]) {
+        error_setg(errp, "Multifd is not compatible with xbzrle");
+        return false;
+    }
+    return check_zero_copy(caps, params, errp);
 }
 
 void qmp_migrate_set_capabilities(MigrationCapabilityStatusList *params, Error **errp)
@@ -226,6 +248,9 @@ static bool check_parameters(const MigrationParameters *p, Error **errp)
     if (p->xbzrle_cache_size < qemu_target_page_size() || !is_power_of_2(p->xbzrle_cache_size)) {
         error_setg(errp, "Parameter 'xbzrle-cache-size' expects a power of two no less than the "
                    "target page size");
+        return false;
+    }
+    if (!check_zero_copy(migrate_get_current()->capabilities, p, errp)) {
         return false;
     }
     if (*p->tls_creds) {

@@ -19,6 +19,7 @@ bool migrate_multifd(void);
 bool migrate_postcopy_ram(void);
 bool migrate_postcopy_preempt(void);
 bool migrate_mapped_ram(void);
+bool migrate_zero_copy_send(void);
 
 /* Globals (-global migration.NAME). */
 bool migrate_send_configuration(void);
@@ -27,12 +28,17 @@ bool migrate_send_switchover_start(void);
 bool migrate_store_global_state(void);
 bool migrate_should_send_vmdesc(void);
 uint8_t migrate_clear_bitmap_shift(void);
+bool migrate_multifd_flush_after_each_section(void);
 
 /* Parameters. */
 uint64_t migrate_max_bandwidth(void);
 uint64_t migrate_avail_switchover_bandwidth(void);
 uint64_t migrate_downtime_limit(void); /* ms */
 int migrate_multifd_channels(void);
+MultiFDCompression migrate_multifd_compression(void);
+int migrate_multifd_zlib_level(void);
+int migrate_multifd_zstd_level(void);
+ZeroPageDetection migrate_zero_page_detection(void);
 const char *migrate_tls_creds(void);
 
 /* For the object of type "migration" (migration.c). */

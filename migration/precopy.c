@@ -68,6 +68,12 @@ bool migration_guest_is_stopped(void)
     return qatomic_read(&migrate_get_current()->downtime_start) != 0;
 }
 
+/* Over all channels. */
+static uint64_t bytes_sent(QEMUFile *f)
+{
+    return qemu_file_transferred(f) + stat64_get(&mig_stats.multifd_bytes);
+}
+
 uint64_t migration_rate_left(QEMUFile *f)
 {
     MigrationState *s = migrate_get_current();
@@ -77,7 +83,7 @@ uint64_t migration_rate_left(QEMUFile *f)
         return UINT64_MAX;
     }
     limit = MAX(limit / (1000 / MIGRATION_WINDOW_MS), 1);
-    sent = qemu_file_transferred(f) - s->window_bytes;
+    sent = bytes_sent(f) - s->window_bytes;
     return sent >= limit ? 0 : limit - sent;
 }
 
@@ -96,7 +102,7 @@ static void update_window(MigrationState *s)
 {
     int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     int64_t spent = now - s->window_start;
-    uint64_t bytes, total = qemu_file_transferred(s->to_dst_file);
+    uint64_t bytes, total = bytes_sent(s->to_dst_file);
 
     if (spent < MIGRATION_WINDOW_MS) {
         return;
@@ -123,7 +129,7 @@ static void estimate_early(MigrationState *s)
 
     if (!s->bandwidth && spent > 0 && !s->window_bytes) {
         s->threshold = 0;
-        s->bandwidth = qemu_file_transferred(s->to_dst_file) * 1000 / (spent + 1);
+        s->bandwidth = bytes_sent(s->to_dst_file) * 1000 / (spent + 1);
         update_threshold(s);
         s->bandwidth = 0;
     }
@@ -420,7 +426,7 @@ static void finish(MigrationState *s, bool done)
     bql_lock();
     s->total_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - s->start_time;
     if (done) {
-        uint64_t bytes = qemu_file_transferred(s->to_dst_file);
+        uint64_t bytes = bytes_sent(s->to_dst_file);
         int64_t spent = MAX(s->total_time - s->setup_time, 1);
 
         s->mbps = bytes * 8.0 / 1000 / spent;

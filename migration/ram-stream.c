@@ -14,6 +14,7 @@
 #include "qemu/osdep.h"
 #include "migration-stats.h"
 #include "migration.h"
+#include "multifd.h"
 #include "options.h"
 #include "qapi/error.h"
 #include "qemu/bswap.h"
@@ -59,7 +60,7 @@ static size_t put_header(uint8_t *p, RAMBlock *rb, uint64_t page, uint64_t flag)
     return RECORD_HEADER + 1 + len;
 }
 
-static void save_zero_pages(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages)
+void ram_stream_save_zero_pages(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages)
 {
     uint64_t end = first + npages;
 
@@ -104,14 +105,14 @@ static void save_touched_pages(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64
             continue;
         }
         if (zeroes) {
-            save_zero_pages(f, rb, page - zeroes, zeroes);
+            ram_stream_save_zero_pages(f, rb, page - zeroes, zeroes);
             zeroes = 0;
         }
         save_normal_page(f, rb, page);
         normal++;
     }
     if (zeroes) {
-        save_zero_pages(f, rb, end - zeroes, zeroes);
+        ram_stream_save_zero_pages(f, rb, end - zeroes, zeroes);
     }
     stat64_add(&mig_stats.normal_pages, normal);
 }
@@ -127,7 +128,7 @@ static void save_populated(uint64_t first, uint64_t npages, void *opaque)
     SaveRun *run = opaque;
 
     if (first > run->next) {
-        save_zero_pages(run->f, run->rb, run->next, first - run->next);
+        ram_stream_save_zero_pages(run->f, run->rb, run->next, first - run->next);
     }
     save_touched_pages(run->f, run->rb, first, npages);
     run->next = first + npages;
@@ -141,7 +142,7 @@ static int stream_save_run(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t n
 
         ram_block_foreach_populated(rb, first, npages, save_populated, &run);
         if (run.next < first + npages) {
-            save_zero_pages(f, rb, run.next, first + npages - run.next);
+            ram_stream_save_zero_pages(f, rb, run.next, first + npages - run.next);
         }
     } else {
         save_touched_pages(f, rb, first, npages);
@@ -158,7 +159,9 @@ const RAMEncoder ram_stream_encoder = {
 /* Reader */
 
 static struct {
-    RAMBlock *block; /* of the last record */
+    RAMBlock *block;    /* of the last record */
+    bool blocks_loaded; /* the list has come */
+    bool multifd_marks; /* multifd's channels are waited for at marks, not at every section's end */
 } ls;
 
 static int refuse(QEMUFile *f, const char *fmt, ...) GCC_FMT_ATTR(2, 3);
@@ -190,6 +193,7 @@ int ram_stream_load_setup(QEMUFile *f, Error **errp)
     RAMBlock *rb;
 
     ls.block = NULL;
+    ls.blocks_loaded = ls.multifd_marks = false;
     RAMBLOCK_FOREACH_MIGRATABLE(rb) {
         uint64_t pages = rb->max_length >> TARGET_PAGE_BITS;
         g_autofree unsigned long *old = bitmap_try_new(pages);
@@ -221,19 +225,28 @@ static bool is_untouched(RAMBlock *rb, uint64_t page)
            !(qatomic_read(&rb->dirty[BIT_WORD(page)]) & BIT_MASK(page));
 }
 
-static void place_zero_page(RAMBlock *rb, uint64_t page, int fill)
+static void place_filled_page(RAMBlock *rb, uint64_t page, int fill)
 {
     uint8_t *host = rb->host + (page << TARGET_PAGE_BITS);
 
     if (fill || (!is_untouched(rb, page) && !buffer_is_zero(host, TARGET_PAGE_SIZE))) {
         memset(host, fill, TARGET_PAGE_SIZE);
-        set_bit(page, rb->receivedmap);
+        set_bit_atomic(page, rb->receivedmap);
     }
+}
+
+void ram_place_zero_page(RAMBlock *rb, uint64_t page)
+{
+    place_filled_page(rb, page, 0);
 }
 
 /* Setup payload: reader; the writer is put_block_list() in ram.c. */
 static int load_block_list(QEMUFile *f, uint64_t total)
 {
+    if (ls.blocks_loaded) {
+        return refuse(f, "the list of blocks comes a second time");
+    }
+    ls.blocks_loaded = true;
     while (total) {
         Error *err = NULL;
         char name[256];
@@ -323,7 +336,7 @@ static void load_zero_run(QEMUFile *f)
             break;
         }
         if (!is_untouched(rb, offset >> TARGET_PAGE_BITS)) {
-            place_zero_page(rb, offset >> TARGET_PAGE_BITS, 0);
+            place_filled_page(rb, offset >> TARGET_PAGE_BITS, 0);
         }
     }
     qemu_file_skip(f, used);
@@ -368,7 +381,7 @@ static int load_run_through_fd(QEMUFile *f, RAMBlock *rb, uint64_t offset)
         return refuse(f, "block '%s': cannot write %zu pages at 0x%" PRIx64 " of its memory: %s",
                       rb->idstr, n, offset, written < 0 ? strerror(errno) : "no room");
     }
-    bitmap_set(rb->receivedmap, first, n);
+    bitmap_set_atomic(rb->receivedmap, first, n);
     qemu_file_skip(f, n * record - RECORD_HEADER);
     return 0;
 }
@@ -415,16 +428,28 @@ static int load_page(QEMUFile *f, uint64_t offset, uint64_t flags)
         int fill = qemu_get_byte(f);
 
         if (!qemu_file_get_error(f)) {
-            place_zero_page(rb, page, fill);
+            place_filled_page(rb, page, fill);
             load_zero_run(f);
         }
     } else if (through_fd(rb) && is_untouched(rb, page)) {
         return load_run_through_fd(f, rb, offset);
     } else {
-        set_bit(page, rb->receivedmap);
+        set_bit_atomic(page, rb->receivedmap);
         qemu_get_buffer(f, rb->host + offset, TARGET_PAGE_SIZE);
     }
     return qemu_file_get_error(f);
+}
+
+/* Multifd: pages that channels carry are part of the stream before this point of it. */
+static int wait_for_channels(QEMUFile *f)
+{
+    Error *err = NULL;
+
+    if (!multifd_recv_sync_main(f, &err)) {
+        qemu_file_set_error_obj(f, -EIO, err);
+        return -EIO;
+    }
+    return 0;
 }
 
 int ram_stream_load(QEMUFile *f, int version_id)
@@ -443,7 +468,11 @@ int ram_stream_load(QEMUFile *f, int version_id)
         }
         switch (flags & ~(uint64_t)RAM_SAVE_FLAG_CONTINUE) {
         case RAM_SAVE_FLAG_EOS:
-            return 0;
+            /*
+             * Sources before 8.0 have no marks. Whether this one has, the first section tells, whatever
+             * multifd-flush-after-each-section says here.
+             */
+            return migrate_multifd() && !ls.multifd_marks ? wait_for_channels(f) : 0;
         case RAM_SAVE_FLAG_MEM_SIZE:
             ret = load_block_list(f, offset);
             break;
@@ -456,7 +485,9 @@ int ram_stream_load(QEMUFile *f, int version_id)
         case RAM_SAVE_FLAG_COMPRESS_PAGE:
             return refuse(f, "it is a compressed page (capability compress), which is not built in");
         case RAM_SAVE_FLAG_MULTIFD_FLUSH:
-            return refuse(f, "it belongs to multifd, which is not built in");
+            ls.multifd_marks = true;
+            ret = wait_for_channels(f);
+            break;
         case RAM_SAVE_FLAG_HOOK:
             return refuse(f, "it belongs to RDMA, which is not built in");
         default:

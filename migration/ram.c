@@ -14,6 +14,7 @@
 #include "qemu/osdep.h"
 #include "migration-stats.h"
 #include "migration.h"
+#include "multifd.h"
 #include "migration/register.h"
 #include "options.h"
 #include "qapi/error.h"
@@ -178,7 +179,7 @@ static int ram_save_setup(QEMUFile *f, void *opaque, Error **errp)
 {
     bool ok;
 
-    rs.encoder = &ram_stream_encoder;
+    rs.encoder = migrate_multifd() ? &ram_multifd_encoder : &ram_stream_encoder;
     rs.bulk = true;
     rs.block = NULL;
     rs.page = 0;
@@ -198,6 +199,10 @@ static int ram_save_setup(QEMUFile *f, void *opaque, Error **errp)
     /* From here on every write is logged; what was logged before is part of the first pass. */
     migration_bitmap_sync(false);
     put_block_list(f);
+    if (rs.encoder->start && rs.encoder->start(f) < 0) {
+        qemu_file_get_error_obj(f, errp);
+        return -EIO;
+    }
     qemu_put_be64(f, RAM_SAVE_FLAG_EOS);
     return 0;
 }
@@ -233,7 +238,7 @@ typedef struct DirtyRun {
     uint64_t first, npages;
 } DirtyRun;
 
-static bool find_dirty_run(DirtyRun *run, uint64_t limit)
+static bool find_dirty_run(QEMUFile *f, DirtyRun *run, uint64_t limit)
 {
     RAMBlock *began = rs.block;
     bool wrapped = false;
@@ -262,7 +267,7 @@ static bool find_dirty_run(DirtyRun *run, uint64_t limit)
         rs.page = 0;
         if (!rs.block) {
             rs.bulk = false; /* the first pass is through */
-            if (wrapped) {
+            if (wrapped || (rs.encoder->pass_end && rs.encoder->pass_end(f) < 0)) {
                 return false;
             }
             wrapped = true;
@@ -279,8 +284,8 @@ static int64_t save_next_run(QEMUFile *f)
 
     /* No more than max-bandwidth leaves room for, were every page to be sent whole. */
     limit = CLAMP(migration_rate_left(f) / TARGET_PAGE_SIZE, 1, limit);
-    if (!qatomic_read(&rs.dirty_pages) || !find_dirty_run(&run, limit)) {
-        return 0;
+    if (!qatomic_read(&rs.dirty_pages) || !find_dirty_run(f, &run, limit)) {
+        return qemu_file_get_error(f);
     }
     /* Clean before read: a write from now on is noticed by the next sync. */
     clear_dirty_log(run.rb, run.first, run.npages);
@@ -313,12 +318,15 @@ static int ram_save_iterate(QEMUFile *f, void *opaque)
             break;
         }
     }
-    if (rs.encoder->flush_round && n >= 0) {
-        int ret = rs.encoder->flush_round(f);
+    if (rs.encoder->section_end && n >= 0) {
+        int ret = rs.encoder->section_end(f);
 
         n = ret < 0 ? ret : n;
     }
     qemu_put_be64(f, RAM_SAVE_FLAG_EOS);
+    if (rs.encoder->section_end) {
+        qemu_fflush(f); /* the reader's channels may be waiting for it */
+    }
     count_transferred(migration_guest_is_stopped() ? &mig_stats.downtime_bytes
                                                    : &mig_stats.precopy_bytes,
                       qemu_file_transferred(f) - before);
@@ -338,8 +346,8 @@ static int ram_save_complete(QEMUFile *f, void *opaque)
     do {
         n = save_next_run(f);
     } while (n > 0 && !qemu_file_get_error(f));
-    if (n >= 0 && rs.encoder->flush_round) {
-        n = rs.encoder->flush_round(f);
+    if (n >= 0 && rs.encoder->complete) {
+        n = rs.encoder->complete(f);
     }
     qemu_put_be64(f, RAM_SAVE_FLAG_EOS);
     count_transferred(&mig_stats.downtime_bytes, qemu_file_transferred(f) - before);

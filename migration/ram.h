@@ -28,28 +28,40 @@
         if (!qemu_ram_is_migratable(rb)) {} else
 
 /*
- * How runs of pages leave.  Chosen at setup; all called on the migration thread.  Results: 0 or
- * -errno, with the reason in the file.
+ * How runs of pages leave.  Chosen at setup; all called on the migration thread, but for cleanup,
+ * which the main thread calls after it.  Results: 0 or -errno, with the reason in the file.  All but
+ * save_run may be missing.
  */
 typedef struct RAMEncoder {
     const char *name;
     int (*setup)(QEMUFile *f, Error **errp);
+    /* The list of blocks has gone, the section's EOS has not. */
+    int (*start)(QEMUFile *f);
     /*
      * Pages [first, first+npages) of @rb; @maybe_untouched: the run may hold memory that the host
      * never gave out.
      */
     int (*save_run)(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages,
                     bool maybe_untouched);
-    int (*flush_round)(QEMUFile *f);
+    /* All blocks have been gone through: what comes now may be newer content of pages that went. */
+    int (*pass_end)(QEMUFile *f);
+    /* Before the EOS of a section, but for the last one. */
+    int (*section_end)(QEMUFile *f);
+    /* Before the last EOS: what has been handed over is out when it returns. */
+    int (*complete)(QEMUFile *f);
     void (*cleanup)(void);
 } RAMEncoder;
 
 extern const RAMEncoder ram_stream_encoder;
+/* ZERO records in the main stream, for encoders which send their other pages elsewhere. */
+void ram_stream_save_zero_pages(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages);
 
 /* Reader of the pages: placing them into @rb.  See ram-stream.c. */
 int ram_stream_load(QEMUFile *f, int version_id);
 int ram_stream_load_setup(QEMUFile *f, Error **errp);
 void ram_stream_load_cleanup(void);
+/* A zero page has come for @rb. Any thread that loads. */
+void ram_place_zero_page(RAMBlock *rb, uint64_t page);
 
 /* Register the handlers; once. */
 void ram_mig_init(void);

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "migration.h"
+#include "multifd.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-yank.h"
 #include "qemu/atomic.h"
@@ -48,12 +49,14 @@ static void yank_migration(void)
     WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
         if (s->to_dst_file) {
             qemu_file_shutdown(s->to_dst_file);
+            multifd_send_shutdown();
             qemu_sem_post(&s->pause_sem); /* it may be waiting for migrate-continue */
         }
     }
     WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
         if (mis->from_src_file) {
             qemu_file_shutdown(mis->from_src_file);
+            multifd_recv_shutdown();
         }
     }
 }

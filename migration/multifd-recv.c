@@ -1,0 +1,551 @@
+/*
+ * Multifd on the way in: a thread for each channel reads packets and puts their pages where they
+ * belong.
+ *
+ * Channels come in any order and say who they are. None places a page before the main stream has
+ * named the blocks and come to its first synchronisation, which every sender has at the end of the
+ * set-up: until then block lengths may still change. From then on block list and lengths are
+ * fixed, and different channels write different pages.
+ *
+ * At a packet with SYNC a channel waits until the load thread has seen all of them wait
+ * (multifd_recv_sync_main).
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "channel.h"
+#include "migration-stats.h"
+#include "migration.h"
+#include "multifd.h"
+#include "options.h"
+#include "qapi/error.h"
+#include "qemu/cutils.h"
+#include "qemu/lockable.h"
+#include "qemu/thread.h"
+#include "qemu/trace.h"
+#include "threadinfo.h"
+
+TRACE_EVENT(multifd_recv_packet);
+TRACE_EVENT(multifd_recv_sync);
+
+/* How often a load thread that waits for channels looks whether the main one is still there. */
+#define LOOK_AT_MAIN_MS 100
+
+typedef struct RecvChannel {
+    QIOChannel *ioc;
+    QemuThread thread;
+
+    /* recv_lock */
+    int id;                     /* -1: it has not said so */
+    bool at_sync, ended;
+
+    /* The thread's own. */
+    uint64_t packets;
+    MultiFDPacket packet;
+    struct iovec iov[MULTIFD_PACKET_PAGES];
+    unsigned niov;
+    uint8_t *payload, *compare;
+    void *decoder;
+} RecvChannel;
+
+typedef struct RecvState {
+    unsigned count;             /* channels agreed on */
+    const MultiFDCodec *codec;
+
+    GCond changed;              /* for the load thread */
+    GCond go_on;                /* for the channels */
+    /* recv_lock */
+    RecvChannel **channels;     /* in the order of their arrival */
+    unsigned arrived;
+    bool *seen;                 /* ids */
+    bool synced;                /* the first sync is over: pages may come */
+    uint64_t releases;          /* syncs that are over */
+    bool quit;
+    Error *err;                 /* the first */
+} RecvState;
+
+/* Guards the pointer, and what says so above. Below file_lock; nothing is taken inside. */
+static GMutex recv_lock;
+static RecvState *state;
+
+/* --- errors and the end --- */
+
+static void shut_down_locked(RecvState *s)
+{
+    s->quit = true;
+    for (unsigned i = 0; i < s->arrived; i++) {
+        qio_channel_shutdown(s->channels[i]->ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
+    }
+    g_cond_broadcast(&s->go_on);
+    g_cond_signal(&s->changed);
+}
+
+void multifd_recv_shutdown(void)
+{
+    g_mutex_lock(&recv_lock);
+    if (state) {
+        shut_down_locked(state);
+    }
+    g_mutex_unlock(&recv_lock);
+}
+
+/* Takes @err. The load thread may wait for this channel, or for the main one. */
+static void channel_failed(RecvState *s, RecvChannel *c, Error *err)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+    bool first;
+
+    if (c->id >= 0) {
+        error_prepend(&err, "multifd channel %d, behind packet %" PRIu64 " of it: ", c->id,
+                      c->packets);
+    } else {
+        error_prepend(&err, "multifd channel that has not said its number: ");
+    }
+    g_mutex_lock(&recv_lock);
+    first = !s->err && !s->quit;
+    if (first) {
+        s->err = error_copy(err);
+    }
+    shut_down_locked(s);
+    g_mutex_unlock(&recv_lock);
+    WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
+        if (first && mis->from_src_file) {
+            qemu_file_set_error_obj(mis->from_src_file, -EIO, error_copy(err));
+            qemu_file_shutdown(mis->from_src_file);
+        }
+    }
+    error_free(err);
+}
+
+/* --- a channel's thread --- */
+
+static bool hear_hello(RecvState *s, RecvChannel *c, Error **errp)
+{
+    uint8_t buf[MULTIFD_INIT_SIZE];
+    MultiFDInit init;
+    bool ok = false;
+
+    if (qio_channel_read_all(c->ioc, (char *)buf, sizeof(buf), errp) < 0 ||
+        !multifd_init_parse(&init, buf, errp)) {
+        return false;
+    }
+    if (memcmp(&init.uuid, &qemu_uuid, sizeof(qemu_uuid))) {
+        g_autofree char *theirs = qemu_uuid_unparse_strdup(&init.uuid);
+        g_autofree char *ours = qemu_uuid_unparse_strdup(&qemu_uuid);
+
+        error_setg(errp, "channel %u is of the guest with UUID %s, this is %s", init.id, theirs,
+                   ours);
+        return false;
+    }
+    g_mutex_lock(&recv_lock);
+    if (init.id >= s->count) {
+        error_setg(errp, "it says that it is number %u, but only %u channels (multifd-channels) are "
+                   "expected", init.id, s->count);
+    } else if (s->seen[init.id]) {
+        error_setg(errp, "it says that it is number %u, which is there already", init.id);
+    } else {
+        s->seen[init.id] = true;
+        c->id = init.id;
+        ok = true;
+    }
+    g_mutex_unlock(&recv_lock);
+    return ok;
+}
+
+/* What the packet says of its block: it exists, and every page is in it. */
+static RAMBlock *packet_block(const MultiFDPacket *p, Error **errp)
+{
+    RAMBlock *rb = qemu_ram_block_by_name(p->block);
+
+    if (!rb || !qemu_ram_is_migratable(rb)) {
+        error_setg(errp, "packet %" PRIu64 ": block '%s' does not exist in this machine",
+                   p->packet_num, p->block);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < p->normal_num + p->zero_num; i++) {
+        if (!offset_in_ramblock(rb, p->offset[i])) {
+            error_setg(errp, "packet %" PRIu64 ": offset 0x%" PRIx64 " is outside block '%s' of 0x%"
+                       PRIx64 " bytes", p->packet_num, p->offset[i], p->block, rb->used_length);
+            return NULL;
+        }
+    }
+    return rb;
+}
+
+/* The pages' memory as few vectors as there are runs; @into: other memory, for comparison. */
+static void make_iov(RecvChannel *c, RAMBlock *rb, uint8_t *into)
+{
+    const MultiFDPacket *p = &c->packet;
+
+    c->niov = 0;
+    if (into) {
+        c->iov[c->niov++] = (struct iovec){into, p->normal_num * TARGET_PAGE_SIZE};
+        return;
+    }
+    for (uint32_t i = 0; i < p->normal_num; i++) {
+        if (i && p->offset[i] == p->offset[i - 1] + TARGET_PAGE_SIZE) {
+            c->iov[c->niov - 1].iov_len += TARGET_PAGE_SIZE;
+        } else {
+            c->iov[c->niov++] = (struct iovec){rb->host + p->offset[i], TARGET_PAGE_SIZE};
+        }
+    }
+}
+
+static void mark_received(RecvChannel *c, RAMBlock *rb)
+{
+    for (unsigned i = 0; i < c->niov; i++) {
+        uint64_t offset = (uint8_t *)c->iov[i].iov_base - rb->host;
+
+        bitmap_set_atomic(rb->receivedmap, offset >> TARGET_PAGE_BITS,
+                          c->iov[i].iov_len >> TARGET_PAGE_BITS);
+    }
+}
+
+static bool read_payload(RecvState *s, RecvChannel *c, Error **errp)
+{
+    const MultiFDPacket *p = &c->packet;
+    uint32_t method = p->flags & MULTIFD_FLAG_COMPRESSION_MASK;
+    uint32_t ours = s->codec ? s->codec->flag : MULTIFD_FLAG_NOCOMP;
+
+    if (method != ours) {
+        error_setg(errp, "packet %" PRIu64 " is compressed by method %u, expected %u "
+                   "(multifd-compression)", p->packet_num, method >> 1, ours >> 1);
+        return false;
+    }
+    if (!s->codec) {
+        if (p->next_packet_size != p->normal_num * TARGET_PAGE_SIZE) {
+            error_setg(errp, "packet %" PRIu64 " has %u bytes for %u pages", p->packet_num,
+                       p->next_packet_size, p->normal_num);
+            return false;
+        }
+        return qio_channel_readv_all(c->ioc, c->iov, c->niov, errp) == 0;
+    }
+    if (!c->payload) {
+        c->payload = g_malloc(MULTIFD_PAYLOAD_MAX);
+    }
+    if (qio_channel_read_all(c->ioc, (char *)c->payload, p->next_packet_size, errp) < 0) {
+        return false;
+    }
+    if (!s->codec->decode(c->decoder, c->payload, p->next_packet_size, c->iov, c->niov, errp)) {
+        error_prepend(errp, "packet %" PRIu64 ", block '%s': ", p->packet_num, p->block);
+        return false;
+    }
+    return true;
+}
+
+/* Memory that nobody can write must have the content that comes. */
+static bool compare_pages(RecvState *s, RecvChannel *c, RAMBlock *rb, Error **errp)
+{
+    const MultiFDPacket *p = &c->packet;
+
+    if (!c->compare) {
+        c->compare = g_malloc(MULTIFD_PACKET_PAGES * TARGET_PAGE_SIZE);
+    }
+    if (p->normal_num) {
+        make_iov(c, rb, c->compare);
+        if (!read_payload(s, c, errp)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < p->normal_num + p->zero_num; i++) {
+        const uint8_t *host = rb->host + p->offset[i];
+
+        if (i < p->normal_num ? memcmp(c->compare + i * TARGET_PAGE_SIZE, host, TARGET_PAGE_SIZE)
+                              : !buffer_is_zero(host, TARGET_PAGE_SIZE)) {
+            error_setg(errp, "packet %" PRIu64 ": block '%s' is read-only here, and has other content "
+                       "at 0x%" PRIx64, p->packet_num, p->block, p->offset[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool place_pages(RecvState *s, RecvChannel *c, Error **errp)
+{
+    const MultiFDPacket *p = &c->packet;
+    RAMBlock *rb = packet_block(p, errp);
+
+    if (!rb) {
+        return false;
+    }
+    if (rb->flags & RAM_READONLY) {
+        return compare_pages(s, c, rb, errp);
+    }
+    if (p->normal_num) {
+        make_iov(c, rb, NULL);
+        /* Before they are there: a zero page that comes later must not take them for untouched. */
+        mark_received(c, rb);
+        if (!read_payload(s, c, errp)) {
+            return false;
+        }
+    }
+    for (uint32_t i = p->normal_num; i < p->normal_num + p->zero_num; i++) {
+        ram_place_zero_page(rb, p->offset[i] >> TARGET_PAGE_BITS);
+    }
+    return true;
+}
+
+/* True: go on; false: nobody wants us any more. */
+static bool wait_for_others(RecvState *s, RecvChannel *c)
+{
+    uint64_t before;
+    bool go_on;
+
+    trace(multifd_recv_sync, "channel %d packet %" PRIu64, c->id, c->packet.packet_num);
+    g_mutex_lock(&recv_lock);
+    before = s->releases;
+    c->at_sync = true;
+    g_cond_signal(&s->changed);
+    while (s->releases == before && !s->quit) {
+        g_cond_wait(&s->go_on, &recv_lock);
+    }
+    go_on = !s->quit;
+    g_mutex_unlock(&recv_lock);
+    return go_on;
+}
+
+static bool pages_may_come(RecvState *s)
+{
+    bool synced;
+
+    g_mutex_lock(&recv_lock);
+    synced = s->synced;
+    g_mutex_unlock(&recv_lock);
+    return synced;
+}
+
+static bool prepare(RecvState *s, RecvChannel *c, Error **errp)
+{
+    if (!hear_hello(s, c, errp)) {
+        return false;
+    }
+    if (s->codec) {
+        c->decoder = s->codec->decoder_new(errp);
+        return c->decoder;
+    }
+    return true;
+}
+
+/* True: it ended as it should. */
+static bool work(RecvState *s, RecvChannel *c, Error **errp)
+{
+    uint8_t buf[MULTIFD_PACKET_SIZE];
+
+    if (!prepare(s, c, errp)) {
+        return false;
+    }
+    for (;;) {
+        const MultiFDPacket *p = &c->packet;
+        int ret = qio_channel_read_all_eof(c->ioc, (char *)buf, sizeof(buf), errp);
+
+        if (ret <= 0) {
+            return ret == 0;
+        }
+        if (!multifd_packet_parse(&c->packet, buf, errp)) {
+            return false;
+        }
+        if (p->normal_num || p->zero_num) {
+            if (!pages_may_come(s)) {
+                error_setg(errp, "packet %" PRIu64 " has pages before the main stream has "
+                           "announced them", p->packet_num);
+                return false;
+            }
+            if (!place_pages(s, c, errp)) {
+                return false;
+            }
+        }
+        c->packets++;
+        stat64_add(&mig_stats.multifd_bytes, MULTIFD_PACKET_SIZE + p->next_packet_size);
+        trace(multifd_recv_packet, "channel %d packet %" PRIu64 " block '%s' normal %u zero %u", c->id,
+              p->packet_num, p->block, p->normal_num, p->zero_num);
+        if ((p->flags & MULTIFD_FLAG_SYNC) && !wait_for_others(s, c)) {
+            return true;
+        }
+    }
+}
+
+typedef struct ThreadData {
+    RecvState *s;
+    RecvChannel *c;
+} ThreadData;
+
+static void *channel_thread(void *opaque)
+{
+    g_autofree ThreadData *data = opaque;
+    RecvState *s = data->s;
+    RecvChannel *c = data->c;
+    MigrationThread *info = migration_threads_add("mig/dst/recv", qemu_get_thread_id());
+    Error *err = NULL;
+
+    if (!work(s, c, &err)) {
+        channel_failed(s, c, err);
+    }
+    g_mutex_lock(&recv_lock);
+    c->ended = true;
+    g_cond_signal(&s->changed);
+    g_mutex_unlock(&recv_lock);
+    migration_threads_remove(info);
+    return NULL;
+}
+
+/* --- the others --- */
+
+void multifd_recv_setup(void)
+{
+    RecvState *s;
+
+    if (state) {
+        return;
+    }
+    s = g_new0(RecvState, 1);
+    s->count = migrate_multifd_channels();
+    s->codec = multifd_codec(migrate_multifd_compression());
+    s->channels = g_new0(RecvChannel *, s->count);
+    s->seen = g_new0(bool, s->count);
+    g_cond_init(&s->changed);
+    g_cond_init(&s->go_on);
+    g_mutex_lock(&recv_lock);
+    state = s;
+    g_mutex_unlock(&recv_lock);
+}
+
+bool multifd_recv_new_channel(QIOChannel *ioc, Error **errp)
+{
+    RecvState *s = state;
+    g_autofree char *name = NULL;
+    RecvChannel *c;
+    ThreadData *data;
+
+    if (!s || s->arrived == s->count) {
+        error_setg(errp, "all %u multifd channels are there already", s ? s->count : 0);
+        return false;
+    }
+    c = g_new0(RecvChannel, 1);
+    c->ioc = ioc;
+    object_ref(OBJECT(ioc));
+    c->id = -1;
+    name = g_strdup_printf("mig/dst/recv_%u", s->arrived);
+    data = g_new(ThreadData, 1);
+    *data = (ThreadData){s, c};
+    g_mutex_lock(&recv_lock);
+    s->channels[s->arrived++] = c;
+    if (s->quit) {
+        qio_channel_shutdown(ioc, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
+    }
+    g_mutex_unlock(&recv_lock);
+    qemu_thread_create(&c->thread, name, channel_thread, data, QEMU_THREAD_JOINABLE);
+    return true;
+}
+
+bool multifd_recv_all_channels_created(void)
+{
+    return !state || state->arrived == state->count;
+}
+
+/* Nobody is left who could come to the sync: which one, or NULL. */
+static const RecvChannel *ended_channel(const RecvState *s)
+{
+    for (unsigned i = 0; i < s->arrived; i++) {
+        if (s->channels[i]->ended && !s->channels[i]->at_sync) {
+            return s->channels[i];
+        }
+    }
+    return NULL;
+}
+
+static bool all_at_sync(const RecvState *s)
+{
+    for (unsigned i = 0; i < s->arrived; i++) {
+        if (!s->channels[i]->at_sync) {
+            return false;
+        }
+    }
+    return s->arrived == s->count;
+}
+
+static void say_why(const RecvState *s, const RecvChannel *ended, Error **errp)
+{
+    if (s->err) {
+        error_setg(errp, "%s", error_get_pretty(s->err));
+    } else if (ended) {
+        error_setg(errp, "multifd channel %d ended before the main stream did", ended->id);
+    } else if (s->quit) {
+        error_setg(errp, "the multifd channels were shut down");
+    } else {
+        error_setg(errp, "the source has gone; %u of %u multifd channels had come", s->arrived,
+                   s->count);
+    }
+}
+
+bool multifd_recv_sync_main(QEMUFile *f, Error **errp)
+{
+    RecvState *s = state;
+    const RecvChannel *ended = NULL;
+    bool ok;
+
+    if (!s) {
+        error_setg(errp, "the stream belongs to multifd, which is not switched on here (capability "
+                   "'multifd')");
+        return false;
+    }
+    g_mutex_lock(&recv_lock);
+    while (!(ok = all_at_sync(s)) && !s->quit && !(ended = ended_channel(s))) {
+        gint64 until = g_get_monotonic_time() + LOOK_AT_MAIN_MS * G_TIME_SPAN_MILLISECOND;
+
+        if (!g_cond_wait_until(&s->changed, &recv_lock, until) && s->arrived < s->count) {
+            bool gone;
+
+            g_mutex_unlock(&recv_lock);
+            gone = qemu_file_peer_gone(f);
+            g_mutex_lock(&recv_lock);
+            if (gone) {
+                break;
+            }
+        }
+    }
+    ok = ok && !s->quit;
+    if (!ok) {
+        say_why(s, ended, errp);
+    } else {
+        for (unsigned i = 0; i < s->count; i++) {
+            s->channels[i]->at_sync = false;
+        }
+        s->synced = true;
+        s->releases++;
+        g_cond_broadcast(&s->go_on);
+    }
+    g_mutex_unlock(&recv_lock);
+    return ok;
+}
+
+void multifd_recv_cleanup(void)
+{
+    RecvState *s = state;
+
+    if (!s) {
+        return;
+    }
+    multifd_recv_shutdown();
+    for (unsigned i = 0; i < s->arrived; i++) {
+        RecvChannel *c = s->channels[i];
+
+        qemu_thread_join(&c->thread);
+        qio_channel_close(c->ioc, NULL);
+        object_unref(OBJECT(c->ioc));
+        if (c->decoder) {
+            s->codec->decoder_free(c->decoder);
+        }
+        g_free(c->payload);
+        g_free(c->compare);
+        g_free(c);
+    }
+    g_mutex_lock(&recv_lock);
+    state = NULL;
+    g_mutex_unlock(&recv_lock);
+    g_free(s->channels);
+    g_free(s->seen);
+    error_free(s->err);
+    g_cond_clear(&s->changed);
+    g_cond_clear(&s->go_on);
+    g_free(s);
+}
