@@ -51,6 +51,7 @@ static void migration_instance_init(Object *obj)
      */
     s->send_switchover_start = false;
     s->send_vmdesc = true;
+    s->multifd_clean_tls_termination = true;
     s->clear_bitmap_shift = 18;
     s->vm_old_state = -1;
     s->rp_state.shut_value = -1;

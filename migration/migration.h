@@ -29,6 +29,8 @@ struct MigrationState {
     bool send_switchover_start;
     bool send_vmdesc;
     bool multifd_flush_after_each_section;
+    bool multifd_clean_tls_termination;
+    bool preempt_pre_7_2;
     uint8_t clear_bitmap_shift;
 
     /* Parameters and capabilities.  Written under the BQL; the migration thread reads single

@@ -350,14 +350,46 @@ bool migrate_options_check(Error **errp)
 
 /* -global migration.NAME=VALUE: each property is a member of MigrationState. */
 
+/* An input visitor stores what it reads, an output visitor shows it: the same calls serve both. */
+typedef bool (*VisitField)(Visitor *v, const char *name, void *field, Error **errp);
+
+#define DEFINE_VISIT(fn, ctype) \
+    static bool option_##fn(Visitor *v, const char *name, void *field, Error **errp) \
+    { \
+        return visit_type_##fn(v, name, (ctype *)field, errp); \
+    }
+DEFINE_VISIT(bool, bool)
+DEFINE_VISIT(uint8, uint8_t)
+DEFINE_VISIT(uint32, uint32_t)
+DEFINE_VISIT(uint64, uint64_t)
+DEFINE_VISIT(size, uint64_t)
+DEFINE_VISIT(MigMode, MigMode)
+DEFINE_VISIT(MultiFDCompression, MultiFDCompression)
+DEFINE_VISIT(ZeroPageDetection, ZeroPageDetection)
+
+static bool option_str(Visitor *v, const char *name, void *field, Error **errp)
+{
+    char **text = field, *old = *text;
+
+    if (!visit_type_str(v, name, text, errp)) {
+        *text = old;
+        return false;
+    }
+    if (*text != old) {
+        g_free(old);
+    }
+    return true;
+}
+
 typedef struct OptionProperty {
-    const char *name;
+    const char *name, *type;
+    VisitField visit;
     size_t offset;
-    enum { OPT_BOOL, OPT_U8, OPT_U64, OPT_CAP } type;
 } OptionProperty;
 
-#define FLAG(name, field) {name, offsetof(MigrationState, field), OPT_BOOL}
-#define PARAM(name, field, type) {name, offsetof(MigrationState, parameters.field), type}
+#define FLAG(name, field) {name, "bool", option_bool, offsetof(MigrationState, field)}
+#define PARAM(name, field, type) \
+    {name, #type, option_##type, offsetof(MigrationState, parameters.field)}
 
 static const OptionProperty option_properties[] = {
     FLAG("store-global-state", store_global_state),
@@ -365,58 +397,52 @@ static const OptionProperty option_properties[] = {
     FLAG("send-section-footer", send_section_footer),
     FLAG("send-switchover-start", send_switchover_start),
     FLAG("multifd-flush-after-each-section", multifd_flush_after_each_section),
-    {"x-clear-bitmap-shift", offsetof(MigrationState, clear_bitmap_shift), OPT_U8},
-    PARAM("x-throttle-trigger-threshold", throttle_trigger_threshold, OPT_U8),
-    PARAM("x-cpu-throttle-initial", cpu_throttle_initial, OPT_U8),
-    PARAM("x-cpu-throttle-increment", cpu_throttle_increment, OPT_U8),
-    PARAM("x-cpu-throttle-tailslow", cpu_throttle_tailslow, OPT_BOOL),
-    PARAM("x-max-bandwidth", max_bandwidth, OPT_U64),
-    PARAM("avail-switchover-bandwidth", avail_switchover_bandwidth, OPT_U64),
-    PARAM("x-downtime-limit", downtime_limit, OPT_U64),
-    PARAM("multifd-channels", multifd_channels, OPT_U8),
-    PARAM("multifd-zlib-level", multifd_zlib_level, OPT_U8),
-    PARAM("multifd-zstd-level", multifd_zstd_level, OPT_U8),
-    PARAM("xbzrle-cache-size", xbzrle_cache_size, OPT_U64),
-    PARAM("max-postcopy-bandwidth", max_postcopy_bandwidth, OPT_U64),
-    PARAM("max-cpu-throttle", max_cpu_throttle, OPT_U8),
-    PARAM("announce-initial", announce_initial, OPT_U64),
-    PARAM("announce-max", announce_max, OPT_U64),
-    PARAM("announce-rounds", announce_rounds, OPT_U64),
-    PARAM("announce-step", announce_step, OPT_U64),
+    FLAG("multifd-clean-tls-termination", multifd_clean_tls_termination),
+    FLAG("x-preempt-pre-7-2", preempt_pre_7_2),
+    {"x-clear-bitmap-shift", "uint8", option_uint8, offsetof(MigrationState, clear_bitmap_shift)},
+    PARAM("x-throttle-trigger-threshold", throttle_trigger_threshold, uint8),
+    PARAM("x-cpu-throttle-initial", cpu_throttle_initial, uint8),
+    PARAM("x-cpu-throttle-increment", cpu_throttle_increment, uint8),
+    PARAM("x-cpu-throttle-tailslow", cpu_throttle_tailslow, bool),
+    PARAM("x-max-bandwidth", max_bandwidth, size),
+    PARAM("avail-switchover-bandwidth", avail_switchover_bandwidth, size),
+    PARAM("x-downtime-limit", downtime_limit, uint64),
+    PARAM("x-checkpoint-delay", x_checkpoint_delay, uint32),
+    PARAM("multifd-channels", multifd_channels, uint8),
+    PARAM("multifd-compression", multifd_compression, MultiFDCompression),
+    PARAM("multifd-zlib-level", multifd_zlib_level, uint8),
+    PARAM("multifd-qatzip-level", multifd_qatzip_level, uint8),
+    PARAM("multifd-zstd-level", multifd_zstd_level, uint8),
+    PARAM("xbzrle-cache-size", xbzrle_cache_size, size),
+    PARAM("max-postcopy-bandwidth", max_postcopy_bandwidth, size),
+    PARAM("max-cpu-throttle", max_cpu_throttle, uint8),
+    PARAM("announce-initial", announce_initial, size),
+    PARAM("announce-max", announce_max, size),
+    PARAM("announce-rounds", announce_rounds, size),
+    PARAM("announce-step", announce_step, size),
+    PARAM("tls-creds", tls_creds, str),
+    PARAM("tls-hostname", tls_hostname, str),
+    PARAM("tls-authz", tls_authz, str),
+    PARAM("x-vcpu-dirty-limit-period", x_vcpu_dirty_limit_period, uint64),
+    PARAM("vcpu-dirty-limit", vcpu_dirty_limit, uint64),
+    PARAM("mode", mode, MigMode),
+    PARAM("zero-page-detection", zero_page_detection, ZeroPageDetection),
+    FLAG("mapped-ram", capabilities[MIGRATION_CAPABILITY_MAPPED_RAM]),
 };
 
-static void get_option(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+static void visit_option(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
 {
     const OptionProperty *p = opaque;
-    void *field = (char *)obj + p->offset;
 
-    switch (p->type) {
-    case OPT_BOOL:
-    case OPT_CAP:
-        visit_type_bool(v, name, field, errp);
-        break;
-    case OPT_U8:
-        visit_type_uint8(v, name, field, errp);
-        break;
-    case OPT_U64:
-        visit_type_size(v, name, field, errp);
-        break;
-    }
-}
-
-static void set_option(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
-{
-    /* An input visitor stores what it reads: the same calls serve both directions. */
-    get_option(obj, v, name, opaque, errp);
+    p->visit(v, name, (char *)obj + p->offset, errp);
 }
 
 void migration_options_class_init(ObjectClass *klass)
 {
     for (size_t i = 0; i < ARRAY_SIZE(option_properties); i++) {
         const OptionProperty *p = &option_properties[i];
-        static const char *const types[] = {"bool", "uint8", "size", "bool"};
 
-        object_class_property_add(klass, p->name, types[p->type], get_option, set_option, NULL,
+        object_class_property_add(klass, p->name, p->type, visit_option, visit_option, NULL,
                                   (void *)p);
     }
     /* Each capability as x-NAME (x-colo keeps its single x). */
@@ -425,8 +451,8 @@ void migration_options_class_init(ObjectClass *klass)
         OptionProperty *p = g_new0(OptionProperty, 1);
 
         p->name = g_str_has_prefix(cap, "x-") ? g_strdup(cap) : g_strconcat("x-", cap, NULL);
+        p->visit = option_bool;
         p->offset = offsetof(MigrationState, capabilities) + i * sizeof(bool);
-        p->type = OPT_CAP;
-        object_class_property_add(klass, p->name, "bool", get_option, set_option, NULL, p);
+        object_class_property_add(klass, p->name, "bool", visit_option, visit_option, NULL, p);
     }
 }
