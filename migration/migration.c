@@ -304,6 +304,7 @@ static bool migrate_prepare(MigrationState *s, bool resume, Error **errp)
 static void migrate_init(MigrationState *s)
 {
     migration_stats_reset();
+    xbzrle_stats_reset();
     WITH_QEMU_LOCK_GUARD(&s->error_mutex) {
         g_clear_pointer(&s->error, error_free);
     }
@@ -497,6 +498,9 @@ static void fill_ram_info(MigrationInfo *info, MigrationState *s, int state)
         ram->dirty_pages_rate = stat64_get(&mig_stats.dirty_pages_rate);
     }
     info->ram = ram;
+    if (migrate_xbzrle()) {
+        info->xbzrle_cache = xbzrle_cache_stats();
+    }
 }
 
 static void fill_times(MigrationInfo *info, MigrationState *s, int state)

@@ -21,7 +21,6 @@
 
 /* What a capability needs that this program does not have (yet); NULL: it works. */
 static const char *const capability_unbuilt[MIGRATION_CAPABILITY__MAX] = {
-    [MIGRATION_CAPABILITY_XBZRLE] = "XBZRLE compression",
     [MIGRATION_CAPABILITY_RDMA_PIN_ALL] = "RDMA",
     [MIGRATION_CAPABILITY_AUTO_CONVERGE] = "vCPU throttling",
     [MIGRATION_CAPABILITY_ZERO_BLOCKS] = "block migration",
@@ -56,6 +55,7 @@ DEFINE_CAPABILITY(postcopy_ram, POSTCOPY_RAM)
 DEFINE_CAPABILITY(postcopy_preempt, POSTCOPY_PREEMPT)
 DEFINE_CAPABILITY(mapped_ram, MAPPED_RAM)
 DEFINE_CAPABILITY(zero_copy_send, ZERO_COPY_SEND)
+DEFINE_CAPABILITY(xbzrle, XBZRLE)
 
 #define DEFINE_GLOBAL(type, fn, field) \
     type migrate_##fn(void) { return migrate_get_current()->field; }
@@ -69,6 +69,7 @@ DEFINE_GLOBAL(bool, multifd_flush_after_each_section, multifd_flush_after_each_s
 DEFINE_GLOBAL(uint64_t, max_bandwidth, parameters.max_bandwidth)
 DEFINE_GLOBAL(uint64_t, avail_switchover_bandwidth, parameters.avail_switchover_bandwidth)
 DEFINE_GLOBAL(uint64_t, downtime_limit, parameters.downtime_limit)
+DEFINE_GLOBAL(uint64_t, xbzrle_cache_size, parameters.xbzrle_cache_size)
 DEFINE_GLOBAL(int, multifd_channels, parameters.multifd_channels)
 DEFINE_GLOBAL(MultiFDCompression, multifd_compression, parameters.multifd_compression)
 DEFINE_GLOBAL(int, multifd_zlib_level, parameters.multifd_zlib_level)

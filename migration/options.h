@@ -20,6 +20,7 @@ bool migrate_postcopy_ram(void);
 bool migrate_postcopy_preempt(void);
 bool migrate_mapped_ram(void);
 bool migrate_zero_copy_send(void);
+bool migrate_xbzrle(void);
 
 /* Globals (-global migration.NAME). */
 bool migrate_send_configuration(void);
@@ -34,6 +35,7 @@ bool migrate_multifd_flush_after_each_section(void);
 uint64_t migrate_max_bandwidth(void);
 uint64_t migrate_avail_switchover_bandwidth(void);
 uint64_t migrate_downtime_limit(void); /* ms */
+uint64_t migrate_xbzrle_cache_size(void);
 int migrate_multifd_channels(void);
 MultiFDCompression migrate_multifd_compression(void);
 int migrate_multifd_zlib_level(void);

@@ -86,11 +86,16 @@ void ram_stream_save_zero_pages(QEMUFile *f, RAMBlock *rb, uint64_t first, uint6
     }
 }
 
-static void save_normal_page(QEMUFile *f, RAMBlock *rb, uint64_t page)
+void ram_stream_put_header(QEMUFile *f, RAMBlock *rb, uint64_t page, uint64_t flag)
 {
     uint8_t *p = qemu_file_claim(f, RECORD_HEADER + 1 + 255);
 
-    qemu_file_commit(f, put_header(p, rb, page, RAM_SAVE_FLAG_PAGE));
+    qemu_file_commit(f, put_header(p, rb, page, flag));
+}
+
+void ram_stream_save_normal_page(QEMUFile *f, RAMBlock *rb, uint64_t page)
+{
+    ram_stream_put_header(f, rb, page, RAM_SAVE_FLAG_PAGE);
     qemu_put_buffer_async(f, rb->host + (page << TARGET_PAGE_BITS), TARGET_PAGE_SIZE, false);
 }
 
@@ -108,7 +113,7 @@ static void save_touched_pages(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64
             ram_stream_save_zero_pages(f, rb, page - zeroes, zeroes);
             zeroes = 0;
         }
-        save_normal_page(f, rb, page);
+        ram_stream_save_normal_page(f, rb, page);
         normal++;
     }
     if (zeroes) {
@@ -440,6 +445,30 @@ static int load_page(QEMUFile *f, uint64_t offset, uint64_t flags)
     return qemu_file_get_error(f);
 }
 
+/* XBZRLE: the page as it is here is changed. */
+static int load_difference(QEMUFile *f, uint64_t offset, uint64_t flags)
+{
+    RAMBlock *rb = record_block(f, flags);
+    Error *err = NULL;
+
+    if (!rb) {
+        return -EINVAL;
+    }
+    if (!offset_in_ramblock(rb, offset) || rb->flags & RAM_READONLY) {
+        return refuse(f, "a difference at offset 0x%" PRIx64 " cannot be applied to block '%s' of 0x%"
+                      PRIx64 " bytes", offset, rb->idstr, rb->used_length);
+    }
+    set_bit_atomic(offset >> TARGET_PAGE_BITS, rb->receivedmap);
+    if (!ram_xbzrle_load_page(f, rb->host + offset, &err)) {
+        int ret = err ? refuse(f, "block '%s', offset 0x%" PRIx64 ": %s", rb->idstr, offset,
+                               error_get_pretty(err)) : qemu_file_get_error(f);
+
+        error_free(err);
+        return ret;
+    }
+    return 0;
+}
+
 /* Multifd: pages that channels carry are part of the stream before this point of it. */
 static int wait_for_channels(QEMUFile *f)
 {
@@ -481,7 +510,8 @@ int ram_stream_load(QEMUFile *f, int version_id)
             ret = load_page(f, offset, flags);
             break;
         case RAM_SAVE_FLAG_XBZRLE:
-            return refuse(f, "it is XBZRLE-compressed, which is not built in");
+            ret = load_difference(f, offset, flags);
+            break;
         case RAM_SAVE_FLAG_COMPRESS_PAGE:
             return refuse(f, "it is a compressed page (capability compress), which is not built in");
         case RAM_SAVE_FLAG_MULTIFD_FLUSH:

@@ -100,6 +100,7 @@ static void update_dirty_rate(uint64_t fresh)
                    rs.period_pages * 1000 / (now - rs.period_start));
         rs.period_start = now;
         rs.period_pages = 0;
+        xbzrle_update_rates();
     }
 }
 
@@ -175,11 +176,22 @@ static void put_block_list(QEMUFile *f)
     }
 }
 
+static const RAMEncoder *choose_encoder(void)
+{
+    if (migrate_multifd()) {
+        return &ram_multifd_encoder;
+    }
+    if (migrate_xbzrle()) {
+        return &ram_xbzrle_encoder;
+    }
+    return &ram_stream_encoder;
+}
+
 static int ram_save_setup(QEMUFile *f, void *opaque, Error **errp)
 {
     bool ok;
 
-    rs.encoder = migrate_multifd() ? &ram_multifd_encoder : &ram_stream_encoder;
+    rs.encoder = choose_encoder();
     rs.bulk = true;
     rs.block = NULL;
     rs.page = 0;

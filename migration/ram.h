@@ -8,6 +8,7 @@
 #define MIGRATION_RAM_H
 
 #include "migration/qemu-file.h"
+#include "qapi/qapi-types-migration.h"
 #include "system/ramblock.h"
 
 /* Flags in the low bits of a record's offset; see docs/stream-format.md, "RAM". */
@@ -53,8 +54,21 @@ typedef struct RAMEncoder {
 } RAMEncoder;
 
 extern const RAMEncoder ram_stream_encoder;
-/* ZERO records in the main stream, for encoders which send their other pages elsewhere. */
+/* Records in the main stream, for encoders which write others besides, or elsewhere. */
 void ram_stream_save_zero_pages(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages);
+void ram_stream_save_normal_page(QEMUFile *f, RAMBlock *rb, uint64_t page);
+/* A record's header; what belongs to @flag must follow. */
+void ram_stream_put_header(QEMUFile *f, RAMBlock *rb, uint64_t page, uint64_t flag);
+
+/* ram-xbzrle.c */
+extern const RAMEncoder ram_xbzrle_encoder;
+/* The record's rest: changes the page at @host. False with the reason in errp, or in the file. */
+bool ram_xbzrle_load_page(QEMUFile *f, uint8_t *host, Error **errp);
+/* NULL: XBZRLE was not used. */
+XBZRLECacheStats *xbzrle_cache_stats(void);
+void xbzrle_stats_reset(void);
+/* Once in a while, on the migration thread. */
+void xbzrle_update_rates(void);
 
 /* Reader of the pages: placing them into @rb.  See ram-stream.c. */
 int ram_stream_load(QEMUFile *f, int version_id);

@@ -72,6 +72,10 @@ def parse(argv):
     p.add_argument('--downtime-limit', type=int, default=300, metavar='MS')
     p.add_argument('--multifd', type=int, default=0, metavar='CHANNELS',
                    help='send pages over so many more channels')
+    p.add_argument('--capability', action='append', default=[], metavar='NAME',
+                   help='a migration capability to switch on, on both sides; may be repeated')
+    p.add_argument('--parameter', action='append', default=[], metavar='NAME=VALUE',
+                   help='a migration parameter to set, on both sides; may be repeated')
     p.add_argument('--warm-up', type=float, default=0.5, metavar='SECONDS',
                    help='how long the guest works before it moves')
     p.add_argument('--timeout', type=float, default=120, metavar='SECONDS')
@@ -228,13 +232,18 @@ class Demo:
             raise MachineError('the guest says: ' + source.serial.text().strip())
 
     def move(self, source, destination):
-        capabilities = []
+        capabilities = list(self.o.capability)
         parameters = {'downtime-limit': self.o.downtime_limit,
                       'max-bandwidth': self.o.bandwidth or 1 << 40}
+        both = {}
+        for text in self.o.parameter:
+            name, _, value = text.partition('=')
+            both[name] = int(value) if value.isdigit() else value
         if self.o.multifd:
             capabilities.append('multifd')
-            for side in (source, destination):
-                migrate.set_up(side, capabilities, {'multifd-channels': self.o.multifd})
+            both['multifd-channels'] = self.o.multifd
+        for side in (source, destination):
+            migrate.set_up(side, capabilities, both)
         progress = Progress(sys.stdout, self.o.json)
         before = [m.cpu_seconds() for m in (source, destination)]
         self.say('Moving it')
