@@ -305,6 +305,7 @@ static void migrate_init(MigrationState *s)
 {
     migration_stats_reset();
     xbzrle_stats_reset();
+    compress_stats_reset();
     WITH_QEMU_LOCK_GUARD(&s->error_mutex) {
         g_clear_pointer(&s->error, error_free);
     }
@@ -500,6 +501,9 @@ static void fill_ram_info(MigrationInfo *info, MigrationState *s, int state)
     info->ram = ram;
     if (migrate_xbzrle()) {
         info->xbzrle_cache = xbzrle_cache_stats();
+    }
+    if (migrate_compress()) {
+        info->compression = compress_stats();
     }
 }
 

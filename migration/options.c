@@ -56,6 +56,7 @@ DEFINE_CAPABILITY(postcopy_preempt, POSTCOPY_PREEMPT)
 DEFINE_CAPABILITY(mapped_ram, MAPPED_RAM)
 DEFINE_CAPABILITY(zero_copy_send, ZERO_COPY_SEND)
 DEFINE_CAPABILITY(xbzrle, XBZRLE)
+DEFINE_CAPABILITY(compress, COMPRESS)
 
 #define DEFINE_GLOBAL(type, fn, field) \
     type migrate_##fn(void) { return migrate_get_current()->field; }
@@ -70,6 +71,10 @@ DEFINE_GLOBAL(uint64_t, max_bandwidth, parameters.max_bandwidth)
 DEFINE_GLOBAL(uint64_t, avail_switchover_bandwidth, parameters.avail_switchover_bandwidth)
 DEFINE_GLOBAL(uint64_t, downtime_limit, parameters.downtime_limit)
 DEFINE_GLOBAL(uint64_t, xbzrle_cache_size, parameters.xbzrle_cache_size)
+DEFINE_GLOBAL(int, compress_level, parameters.compress_level)
+DEFINE_GLOBAL(int, compress_threads, parameters.compress_threads)
+DEFINE_GLOBAL(int, decompress_threads, parameters.decompress_threads)
+DEFINE_GLOBAL(bool, compress_wait_thread, parameters.compress_wait_thread)
 DEFINE_GLOBAL(int, multifd_channels, parameters.multifd_channels)
 DEFINE_GLOBAL(MultiFDCompression, multifd_compression, parameters.multifd_compression)
 DEFINE_GLOBAL(int, multifd_zlib_level, parameters.multifd_zlib_level)
@@ -104,6 +109,12 @@ static bool check_capabilities(const bool *caps, Error **errp)
     }
     if (caps[MIGRATION_CAPABILITY_MULTIFD] && caps[MIGRATION_CAPABILITY_XBZRLE]) {
         error_setg(errp, "Multifd is not compatible with xbzrle");
+        return false;
+    }
+    if (caps[MIGRATION_CAPABILITY_COMPRESS] &&
+        (caps[MIGRATION_CAPABILITY_MULTIFD] || caps[MIGRATION_CAPABILITY_XBZRLE])) {
+        error_setg(errp, "%s is not compatible with compress",
+                   caps[MIGRATION_CAPABILITY_MULTIFD] ? "Multifd" : "Xbzrle");
         return false;
     }
     return check_zero_copy(caps, params, errp);
@@ -150,6 +161,10 @@ void migrate_params_init(MigrationParameters *p)
         .announce_max = 550,
         .announce_rounds = 5,
         .announce_step = 100,
+        .compress_level = 1,
+        .compress_threads = 8,
+        .decompress_threads = 2,
+        .compress_wait_thread = true,
         .throttle_trigger_threshold = 50,
         .cpu_throttle_initial = 20,
         .cpu_throttle_increment = 10,
@@ -177,6 +192,10 @@ void migrate_params_init(MigrationParameters *p)
     PRESENT(announce_max);
     PRESENT(announce_rounds);
     PRESENT(announce_step);
+    PRESENT(compress_level);
+    PRESENT(compress_threads);
+    PRESENT(compress_wait_thread);
+    PRESENT(decompress_threads);
     PRESENT(throttle_trigger_threshold);
     PRESENT(cpu_throttle_initial);
     PRESENT(cpu_throttle_increment);
@@ -224,6 +243,9 @@ static bool check_parameters(const MigrationParameters *p, Error **errp)
         !check_range("announce-max", p->announce_max, 0, 100000, " ms", errp) ||
         !check_range("announce-rounds", p->announce_rounds, 0, 1000, "", errp) ||
         !check_range("announce-step", p->announce_step, 1, 10000, " ms", errp) ||
+        !check_range("compress-level", p->compress_level, 0, 9, "", errp) ||
+        !check_range("compress-threads", p->compress_threads, 1, 255, "", errp) ||
+        !check_range("decompress-threads", p->decompress_threads, 1, 255, "", errp) ||
         !check_range("throttle-trigger-threshold", p->throttle_trigger_threshold, 1, 100, " %",
                      errp) ||
         !check_range("cpu-throttle-initial", p->cpu_throttle_initial, 1, 99, "", errp) ||
@@ -288,6 +310,10 @@ static void apply_parameters(MigrationParameters *dest, const MigrateSetParamete
     APPLY(announce_max)
     APPLY(announce_rounds)
     APPLY(announce_step)
+    APPLY(compress_level)
+    APPLY(compress_threads)
+    APPLY(compress_wait_thread)
+    APPLY(decompress_threads)
     APPLY(throttle_trigger_threshold)
     APPLY(cpu_throttle_initial)
     APPLY(cpu_throttle_increment)
@@ -401,6 +427,10 @@ static const OptionProperty option_properties[] = {
     FLAG("multifd-clean-tls-termination", multifd_clean_tls_termination),
     FLAG("x-preempt-pre-7-2", preempt_pre_7_2),
     {"x-clear-bitmap-shift", "uint8", option_uint8, offsetof(MigrationState, clear_bitmap_shift)},
+    PARAM("x-compress-level", compress_level, uint8),
+    PARAM("x-compress-threads", compress_threads, uint8),
+    PARAM("x-compress-wait-thread", compress_wait_thread, bool),
+    PARAM("x-decompress-threads", decompress_threads, uint8),
     PARAM("x-throttle-trigger-threshold", throttle_trigger_threshold, uint8),
     PARAM("x-cpu-throttle-initial", cpu_throttle_initial, uint8),
     PARAM("x-cpu-throttle-increment", cpu_throttle_increment, uint8),

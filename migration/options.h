@@ -21,6 +21,7 @@ bool migrate_postcopy_preempt(void);
 bool migrate_mapped_ram(void);
 bool migrate_zero_copy_send(void);
 bool migrate_xbzrle(void);
+bool migrate_compress(void);
 
 /* Globals (-global migration.NAME). */
 bool migrate_send_configuration(void);
@@ -36,6 +37,10 @@ uint64_t migrate_max_bandwidth(void);
 uint64_t migrate_avail_switchover_bandwidth(void);
 uint64_t migrate_downtime_limit(void); /* ms */
 uint64_t migrate_xbzrle_cache_size(void);
+int migrate_compress_level(void);
+int migrate_compress_threads(void);
+int migrate_decompress_threads(void);
+bool migrate_compress_wait_thread(void);
 int migrate_multifd_channels(void);
 MultiFDCompression migrate_multifd_compression(void);
 int migrate_multifd_zlib_level(void);

@@ -219,6 +219,7 @@ void ram_stream_load_cleanup(void)
 {
     RAMBlock *rb;
 
+    ram_compress_load_cleanup();
     RAMBLOCK_FOREACH(rb) {
         g_clear_pointer(&rb->receivedmap, g_free);
     }
@@ -332,6 +333,9 @@ static void load_zero_run(QEMUFile *f)
     const uint8_t *p;
     size_t have = qemu_file_buffered(f, &p), used = 0;
 
+    if (ram_compress_pending()) {
+        return; /* each page has to be looked at */
+    }
     for (; have - used >= ZERO_RECORD; used += ZERO_RECORD) {
         uint64_t header = ldq_be_p(p + used);
         uint64_t offset = header & TARGET_PAGE_MASK;
@@ -369,7 +373,7 @@ static int load_run_through_fd(QEMUFile *f, RAMBlock *rb, uint64_t offset)
     }
     have = qemu_file_buffered(f, &p);
     iov[0] = (struct iovec){.iov_base = page, .iov_len = TARGET_PAGE_SIZE};
-    for (; n < FD_RUN_PAGES && TARGET_PAGE_SIZE + n * record <= have; n++) {
+    for (; n < FD_RUN_PAGES && !ram_compress_pending() && TARGET_PAGE_SIZE + n * record <= have; n++) {
         const uint8_t *head = p + TARGET_PAGE_SIZE + (n - 1) * record;
         uint64_t next = offset + n * TARGET_PAGE_SIZE;
 
@@ -414,6 +418,19 @@ static int compare_page(QEMUFile *f, RAMBlock *rb, uint64_t offset, uint64_t fla
     return qemu_file_get_error(f);
 }
 
+/* No decompression is going on for the page. */
+static bool settle(QEMUFile *f, RAMBlock *rb, uint64_t page)
+{
+    Error *err = NULL;
+
+    if (!ram_compress_load_settle(rb, page, &err)) {
+        refuse(f, "%s", error_get_pretty(err));
+        error_free(err);
+        return false;
+    }
+    return true;
+}
+
 static int load_page(QEMUFile *f, uint64_t offset, uint64_t flags)
 {
     RAMBlock *rb = record_block(f, flags);
@@ -428,6 +445,9 @@ static int load_page(QEMUFile *f, uint64_t offset, uint64_t flags)
     }
     if (rb->flags & RAM_READONLY) {
         return compare_page(f, rb, offset, flags);
+    }
+    if (ram_compress_pending() && !settle(f, rb, page)) {
+        return -EINVAL;
     }
     if (flags & RAM_SAVE_FLAG_ZERO) {
         int fill = qemu_get_byte(f);
@@ -445,21 +465,24 @@ static int load_page(QEMUFile *f, uint64_t offset, uint64_t flags)
     return qemu_file_get_error(f);
 }
 
-/* XBZRLE: the page as it is here is changed. */
-static int load_difference(QEMUFile *f, uint64_t offset, uint64_t flags)
+/* XBZRLE or compressed: the page has to be made. */
+static int load_made(QEMUFile *f, uint64_t offset, uint64_t flags)
 {
     RAMBlock *rb = record_block(f, flags);
+    uint64_t page = offset >> TARGET_PAGE_BITS;
     Error *err = NULL;
 
     if (!rb) {
         return -EINVAL;
     }
     if (!offset_in_ramblock(rb, offset) || rb->flags & RAM_READONLY) {
-        return refuse(f, "a difference at offset 0x%" PRIx64 " cannot be applied to block '%s' of 0x%"
-                      PRIx64 " bytes", offset, rb->idstr, rb->used_length);
+        return refuse(f, "a difference or compressed page at offset 0x%" PRIx64 " has no place in block "
+                      "'%s' of 0x%" PRIx64 " bytes", offset, rb->idstr, rb->used_length);
     }
-    set_bit_atomic(offset >> TARGET_PAGE_BITS, rb->receivedmap);
-    if (!ram_xbzrle_load_page(f, rb->host + offset, &err)) {
+    set_bit_atomic(page, rb->receivedmap);
+    if (flags & RAM_SAVE_FLAG_XBZRLE ? !ram_compress_load_settle(rb, page, &err) ||
+                                       !ram_xbzrle_load_page(f, rb->host + offset, &err)
+                                     : !ram_compress_load_page(f, rb, page, &err)) {
         int ret = err ? refuse(f, "block '%s', offset 0x%" PRIx64 ": %s", rb->idstr, offset,
                                error_get_pretty(err)) : qemu_file_get_error(f);
 
@@ -467,6 +490,18 @@ static int load_difference(QEMUFile *f, uint64_t offset, uint64_t flags)
         return ret;
     }
     return 0;
+}
+
+static bool flush_compressed(QEMUFile *f)
+{
+    Error *err = NULL;
+
+    if (!ram_compress_load_flush(&err)) {
+        refuse(f, "%s", error_get_pretty(err));
+        error_free(err);
+        return false;
+    }
+    return true;
 }
 
 /* Multifd: pages that channels carry are part of the stream before this point of it. */
@@ -501,6 +536,9 @@ int ram_stream_load(QEMUFile *f, int version_id)
              * Sources before 8.0 have no marks. Whether this one has, the first section tells, whatever
              * multifd-flush-after-each-section says here.
              */
+            if (ram_compress_pending() && !flush_compressed(f)) {
+                return -EINVAL;
+            }
             return migrate_multifd() && !ls.multifd_marks ? wait_for_channels(f) : 0;
         case RAM_SAVE_FLAG_MEM_SIZE:
             ret = load_block_list(f, offset);
@@ -510,10 +548,11 @@ int ram_stream_load(QEMUFile *f, int version_id)
             ret = load_page(f, offset, flags);
             break;
         case RAM_SAVE_FLAG_XBZRLE:
-            ret = load_difference(f, offset, flags);
+            ret = load_made(f, offset, flags);
             break;
         case RAM_SAVE_FLAG_COMPRESS_PAGE:
-            return refuse(f, "it is a compressed page (capability compress), which is not built in");
+            ret = load_made(f, offset, flags);
+            break;
         case RAM_SAVE_FLAG_MULTIFD_FLUSH:
             ls.multifd_marks = true;
             ret = wait_for_channels(f);

@@ -101,6 +101,7 @@ static void update_dirty_rate(uint64_t fresh)
         rs.period_start = now;
         rs.period_pages = 0;
         xbzrle_update_rates();
+        compress_update_rates();
     }
 }
 
@@ -183,6 +184,9 @@ static const RAMEncoder *choose_encoder(void)
     }
     if (migrate_xbzrle()) {
         return &ram_xbzrle_encoder;
+    }
+    if (migrate_compress()) {
+        return &ram_compress_encoder;
     }
     return &ram_stream_encoder;
 }

@@ -80,6 +80,25 @@ void ram_place_zero_page(RAMBlock *rb, uint64_t page);
 /* Register the handlers; once. */
 void ram_mig_init(void);
 
+/* ram-compress.c */
+extern const RAMEncoder ram_compress_encoder;
+/*
+ * The record's rest goes to a thread, which makes the page of it sooner or later. False with the
+ * reason in errp, or in the file.
+ */
+bool ram_compress_load_page(QEMUFile *f, RAMBlock *rb, uint64_t page, Error **errp);
+/* Compressed pages have come: before another record writes a page, it must be asked for. */
+bool ram_compress_pending(void);
+/* No thread works on the page when it returns. */
+bool ram_compress_load_settle(RAMBlock *rb, uint64_t page, Error **errp);
+/* All pages that came are there when it returns. */
+bool ram_compress_load_flush(Error **errp);
+void ram_compress_load_cleanup(void);
+/* NULL: it was not used. */
+CompressionStats *compress_stats(void);
+void compress_stats_reset(void);
+void compress_update_rates(void);
+
 uint64_t ram_bytes_remaining(void);
 /* Of all blocks that migrate. */
 uint64_t ram_bytes_total_migratable(void);

@@ -238,7 +238,8 @@ class Demo:
         both = {}
         for text in self.o.parameter:
             name, _, value = text.partition('=')
-            both[name] = int(value) if value.isdigit() else value
+            both[name] = ({'on': True, 'off': False}.get(value, value) if not value.isdigit()
+                          else int(value))
         if self.o.multifd:
             capabilities.append('multifd')
             both['multifd-channels'] = self.o.multifd
