@@ -84,6 +84,11 @@ void kvm_irqchip_add_irq_route(KVMState *s, int gsi, int irqchip, int pin)
 {
 }
 
+bool kvm_irqchip_set_msi_route(KVMState *s, int gsi, uint64_t address, uint32_t data)
+{
+    return false;
+}
+
 void kvm_irqchip_commit_routes(KVMState *s)
 {
 }

@@ -9,7 +9,7 @@
 #include "qemu/timer.h"
 #include "system/runstate.h"
 
-#define ESCAPE_CHAR 0x01 /* Ctrl-a */
+uint8_t mux_escape_char = 0x01; /* Ctrl-a */
 
 static void put(MuxChardev *d, const char *text)
 {
@@ -118,13 +118,14 @@ static void help(MuxChardev *d)
 static bool filter_byte(MuxChardev *d, uint8_t ch)
 {
     if (!d->got_escape) {
-        d->got_escape = ch == ESCAPE_CHAR;
+        d->got_escape = ch == mux_escape_char;
         return !d->got_escape;
     }
     d->got_escape = false;
-    switch (ch) {
-    case ESCAPE_CHAR:
+    if (ch == mux_escape_char) {
         return true;
+    }
+    switch (ch) {
     case 'h':
     case '?':
         help(d);

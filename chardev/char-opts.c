@@ -100,6 +100,18 @@ QemuOpts *qemu_chr_parse_cli_str(const char *optarg, bool *help_requested, Error
     return opts;
 }
 
+/* What QEMU has and is not here: a user hears that, rather than that it does not exist. */
+static bool is_absent_kind(const char *name)
+{
+    static const char *const absent[] = { "braille", "dbus", "msmouse", "parallel", "parport",
+                                          "qemu-vdagent", "serial", "spiceport", "spicevmc",
+                                          "testdev", "tty", "udp", "vc", "wctablet",
+                                          "websocket", "hub", NULL };
+    g_autofree char *kind = g_strndup(name, strcspn(name, ":"));
+
+    return g_strv_contains(absent, kind) || g_str_has_prefix(name, "/dev/");
+}
+
 static ChardevBackend *backend_from_opts(QemuOpts *opts, const char **typename, Error **errp)
 {
     static const struct {
@@ -124,7 +136,8 @@ static ChardevBackend *backend_from_opts(QemuOpts *opts, const char **typename, 
     type = g_strdup_printf("chardev-%s", name);
     oc = object_class_by_name(type);
     if (!oc || object_class_is_abstract(oc) || CHARDEV_CLASS(oc)->internal) {
-        error_setg(errp, "'%s' is not a valid char driver name", name);
+        error_setg(errp, is_absent_kind(name) ? "character devices of kind '%s' are known, not "
+                   "supported" : "'%s' is not a valid char driver name", name);
         error_append_hint(errp, "-chardev help lists the drivers.\n");
         return NULL;
     }
@@ -240,13 +253,13 @@ static bool add_params(QemuOpts *opts, const char *params, Error **errp)
 
 static bool compat_fill(QemuOpts *opts, const char *filename, Error **errp)
 {
-    static const char *const plain[] = { "null", "pty", "stdio", "msmouse", "wctablet", "braille",
-                                         "testdev", "vc", NULL };
+    static const char *const plain[] = { "null", "pty", "stdio", NULL };
     g_autofree char *rest = NULL;
     const char *p;
 
     if (g_str_equal(filename, "vc")) {
-        filename = "null"; /* there are no virtual consoles: nobody could see one */
+        warn_report("nobody can see a virtual console (vc): what goes there is dropped");
+        filename = "null";
     }
     if (g_strv_contains(plain, filename)) {
         return qemu_opt_set(opts, "backend", filename, errp);
@@ -272,7 +285,8 @@ static bool compat_fill(QemuOpts *opts, const char *filename, Error **errp)
         return compat_socket(opts, p, false, &rest, errp) &&
                qemu_opt_set(opts, "telnet", "on", errp) && add_params(opts, rest, errp);
     }
-    error_setg(errp, "'%s' is not a valid char driver", filename);
+    error_setg(errp, is_absent_kind(filename) ? "character devices such as '%s' are known, not "
+               "supported" : "'%s' is not a valid char driver", filename);
     error_append_hint(errp, "Use stdio, null, pty, file:PATH, pipe:PATH, unix:PATH[,server=on], "
                       "tcp:HOST:PORT[,server=on],\ntelnet:HOST:PORT or chardev:ID.\n");
     return false;

@@ -25,23 +25,30 @@ typedef struct GlobalState {
 
 static GlobalState global_state;
 
-static void store(const char *name)
+/* @suspended: a stopped guest that goes back to sleep when it is continued. */
+static void store(const char *name, bool suspended)
 {
     memset(global_state.runstate, 0, sizeof(global_state.runstate));
     g_strlcpy((char *)global_state.runstate, name, sizeof(global_state.runstate));
     global_state.has_vm_was_suspended = true;
-    global_state.vm_was_suspended = vm_get_suspended();
+    global_state.vm_was_suspended = suspended;
     memset(global_state.unused, 0, sizeof(global_state.unused));
 }
 
 void global_state_store(void)
 {
-    store(RunState_str(runstate_get()));
+    global_state_store_state(runstate_get());
+}
+
+void global_state_store_state(RunState state)
+{
+    /* To one that is suspended, or runs, it says nothing that the name doesn't. */
+    store(RunState_str(state), !runstate_is_live(state) && vm_get_suspended());
 }
 
 void global_state_store_running(void)
 {
-    store(RunState_str(RUN_STATE_RUNNING));
+    store(RunState_str(RUN_STATE_RUNNING), false);
 }
 
 bool global_state_received(void)
@@ -80,7 +87,9 @@ static int global_state_post_load(void *opaque, int version_id)
 
     s->received = true;
     s->state = qapi_enum_parse(&RunState_lookup, (char *)s->runstate, -1, &error_abort);
-    vm_set_suspended(s->has_vm_was_suspended && s->vm_was_suspended);
+    /* Starting a guest that was suspended leaves it asleep, whether it had been stopped or not. */
+    vm_set_suspended(s->state == RUN_STATE_SUSPENDED ||
+                     (s->has_vm_was_suspended && s->vm_was_suspended));
     return 0;
 }
 
@@ -148,6 +157,6 @@ static const VMStateDescription vmstate_globalstate = {
 void register_global_state(void)
 {
     memset(&global_state, 0, sizeof(global_state));
-    store(RunState_str(RUN_STATE_RUNNING));
+    store(RunState_str(RUN_STATE_RUNNING), false);
     vmstate_register(NULL, 0, &vmstate_globalstate, &global_state);
 }

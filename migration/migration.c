@@ -7,6 +7,7 @@
  */
 #include "qemu/osdep.h"
 #include "channel.h"
+#include "cpu-throttle.h"
 #include "migration-stats.h"
 #include "migration.h"
 #include "migration/blocker.h"
@@ -501,6 +502,10 @@ static void fill_ram_info(MigrationInfo *info, MigrationState *s, int state)
     info->ram = ram;
     if (migrate_xbzrle()) {
         info->xbzrle_cache = xbzrle_cache_stats();
+    }
+    if (cpu_throttle_active()) {
+        info->has_cpu_throttle_percentage = true;
+        info->cpu_throttle_percentage = cpu_throttle_get_percentage();
     }
     if (migrate_compress()) {
         info->compression = compress_stats();

@@ -22,7 +22,6 @@
 /* What a capability needs that this program does not have (yet); NULL: it works. */
 static const char *const capability_unbuilt[MIGRATION_CAPABILITY__MAX] = {
     [MIGRATION_CAPABILITY_RDMA_PIN_ALL] = "RDMA",
-    [MIGRATION_CAPABILITY_AUTO_CONVERGE] = "vCPU throttling",
     [MIGRATION_CAPABILITY_ZERO_BLOCKS] = "block migration",
     [MIGRATION_CAPABILITY_POSTCOPY_RAM] = "postcopy",
     [MIGRATION_CAPABILITY_X_COLO] = "COLO",
@@ -57,6 +56,7 @@ DEFINE_CAPABILITY(mapped_ram, MAPPED_RAM)
 DEFINE_CAPABILITY(zero_copy_send, ZERO_COPY_SEND)
 DEFINE_CAPABILITY(xbzrle, XBZRLE)
 DEFINE_CAPABILITY(compress, COMPRESS)
+DEFINE_CAPABILITY(auto_converge, AUTO_CONVERGE)
 
 #define DEFINE_GLOBAL(type, fn, field) \
     type migrate_##fn(void) { return migrate_get_current()->field; }
@@ -71,6 +71,11 @@ DEFINE_GLOBAL(uint64_t, max_bandwidth, parameters.max_bandwidth)
 DEFINE_GLOBAL(uint64_t, avail_switchover_bandwidth, parameters.avail_switchover_bandwidth)
 DEFINE_GLOBAL(uint64_t, downtime_limit, parameters.downtime_limit)
 DEFINE_GLOBAL(uint64_t, xbzrle_cache_size, parameters.xbzrle_cache_size)
+DEFINE_GLOBAL(int, throttle_trigger_threshold, parameters.throttle_trigger_threshold)
+DEFINE_GLOBAL(int, cpu_throttle_initial, parameters.cpu_throttle_initial)
+DEFINE_GLOBAL(int, cpu_throttle_increment, parameters.cpu_throttle_increment)
+DEFINE_GLOBAL(bool, cpu_throttle_tailslow, parameters.cpu_throttle_tailslow)
+DEFINE_GLOBAL(int, max_cpu_throttle, parameters.max_cpu_throttle)
 DEFINE_GLOBAL(int, compress_level, parameters.compress_level)
 DEFINE_GLOBAL(int, compress_threads, parameters.compress_threads)
 DEFINE_GLOBAL(int, decompress_threads, parameters.decompress_threads)

@@ -22,6 +22,7 @@ bool migrate_mapped_ram(void);
 bool migrate_zero_copy_send(void);
 bool migrate_xbzrle(void);
 bool migrate_compress(void);
+bool migrate_auto_converge(void);
 
 /* Globals (-global migration.NAME). */
 bool migrate_send_configuration(void);
@@ -37,6 +38,11 @@ uint64_t migrate_max_bandwidth(void);
 uint64_t migrate_avail_switchover_bandwidth(void);
 uint64_t migrate_downtime_limit(void); /* ms */
 uint64_t migrate_xbzrle_cache_size(void);
+int migrate_throttle_trigger_threshold(void); /* percentages */
+int migrate_cpu_throttle_initial(void);
+int migrate_cpu_throttle_increment(void);
+bool migrate_cpu_throttle_tailslow(void);
+int migrate_max_cpu_throttle(void);
 int migrate_compress_level(void);
 int migrate_compress_threads(void);
 int migrate_decompress_threads(void);

@@ -283,6 +283,27 @@ static bool close_command(MigrationState *s, Error **errp)
            qio_channel_close(ioc, errp) == 0;
 }
 
+/*
+ * For good. What is stored is the state that it was in before; a guest that fell asleep while its CPUs
+ * were being stopped counts as suspended.  BQL.
+ */
+static bool stop_guest(MigrationState *s, Error **errp)
+{
+    int ret;
+
+    s->vm_old_state = runstate_get();
+    ret = vm_stop_force_state(RUN_STATE_FINISH_MIGRATE);
+    if (s->vm_old_state == RUN_STATE_RUNNING && vm_get_suspended()) {
+        s->vm_old_state = RUN_STATE_SUSPENDED;
+    }
+    global_state_store_state(s->vm_old_state);
+    trace_step(s, "stopped");
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "the guest's disks could not be flushed before the switchover");
+    }
+    return ret == 0;
+}
+
 static SwitchResult switch_over(MigrationState *s, int attempt)
 {
     Error *err = NULL;
@@ -296,12 +317,7 @@ static SwitchResult switch_over(MigrationState *s, int attempt)
         return SWITCH_LATER;
     }
     qatomic_set(&s->downtime_start, held_at);
-    s->vm_old_state = runstate_get();
-    global_state_store();
-    vm_stop_force_state(RUN_STATE_FINISH_MIGRATE);
-    trace_step(s, "stopped");
-
-    ok = pause_before_switchover(s);
+    ok = stop_guest(s, &err) && pause_before_switchover(s);
     if (ok) {
         ok = send_rest(s, &err) && send_end(s, &err);
     }

@@ -12,6 +12,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "cpu-throttle.h"
 #include "migration-stats.h"
 #include "migration.h"
 #include "multifd.h"
@@ -46,6 +47,7 @@ static struct {
     /* For the dirty rate. */
     int64_t period_start;   /* ms */
     uint64_t period_pages;
+    uint64_t period_sent;   /* bytes, at its start */
 } rs;
 
 uint64_t ram_bytes_remaining(void)
@@ -90,12 +92,26 @@ static void clear_dirty_log(RAMBlock *rb, uint64_t first, uint64_t npages)
     }
 }
 
+/* All that went out so far. */
+static uint64_t ram_bytes_sent(void)
+{
+    MigrationState *s = migrate_get_current();
+
+    return qemu_file_transferred(s->to_dst_file) + stat64_get(&mig_stats.multifd_bytes);
+}
+
 static void update_dirty_rate(uint64_t fresh)
 {
     int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
 
     rs.period_pages += fresh;
     if (now >= rs.period_start + 1000) {
+        uint64_t sent = ram_bytes_sent();
+
+        if (migrate_auto_converge() && !migration_guest_is_stopped()) {
+            cpu_throttle_trigger(sent - rs.period_sent, rs.period_pages * TARGET_PAGE_SIZE);
+        }
+        rs.period_sent = sent;
         stat64_set(&mig_stats.dirty_pages_rate,
                    rs.period_pages * 1000 / (now - rs.period_start));
         rs.period_start = now;
@@ -196,11 +212,13 @@ static int ram_save_setup(QEMUFile *f, void *opaque, Error **errp)
     bool ok;
 
     rs.encoder = choose_encoder();
+    cpu_throttle_reset();
     rs.bulk = true;
     rs.block = NULL;
     rs.page = 0;
     rs.period_start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     rs.period_pages = 0;
+    rs.period_sent = 0;
 
     if (rs.encoder->setup && rs.encoder->setup(f, errp) < 0) {
         return -EINVAL;
@@ -230,6 +248,7 @@ static void ram_save_cleanup(void *opaque)
         rs.dirty_log_started = false;
     }
     free_bitmaps();
+    cpu_throttle_stop();
     qatomic_set(&rs.dirty_pages, 0);
     if (rs.encoder && rs.encoder->cleanup) {
         rs.encoder->cleanup();

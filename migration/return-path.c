@@ -182,7 +182,7 @@ void open_return_path_on_source(MigrationState *s)
     }
     s->rp_state.shut_value = -1;
     s->rp_state.peer_is_out = false;
-    qemu_thread_create(&s->rp_state.thread, "mig/src/rp", source_return_path_thread, s,
+    qemu_thread_create(&s->rp_state.thread, "mig/src/return", source_return_path_thread, s,
                        QEMU_THREAD_JOINABLE);
     s->rp_state.thread_created = true;
 }

@@ -13,7 +13,7 @@
 #include "qapi/qapi-commands-misc.h"
 #include "qapi/qapi-commands-qom.h"
 #include "qapi/qapi-commands-run-state.h"
-#include "qemu/trace.h"
+#include "qemu/log.h"
 #include "qom/object_interfaces.h"
 #include "qom/qom-qobject.h"
 
@@ -113,6 +113,20 @@ void hmp_chardev_remove(Monitor *mon, const QDict *qdict)
     Error *err = NULL;
 
     qmp_chardev_remove(qdict_get_str(qdict, "id"), &err);
+    hmp_handle_error(mon, err);
+}
+
+void hmp_chardev_send_break(Monitor *mon, const QDict *qdict)
+{
+    const char *id = qdict_get_str(qdict, "id");
+    Chardev *chr = qemu_chr_find(id);
+    Error *err = NULL;
+
+    if (chr) {
+        qemu_chr_be_event(chr, CHR_EVENT_BREAK);
+    } else {
+        error_setg(&err, "Chardev '%s' not found", id);
+    }
     hmp_handle_error(mon, err);
 }
 
@@ -277,10 +291,38 @@ void hmp_trace_event(Monitor *mon, const QDict *qdict)
     }
 }
 
+static void complete_event(ReadLineState *rs, const char *str)
+{
+    readline_set_completion_index(rs, strlen(str));
+    for (TraceEvent *ev = trace_event_first(); ev; ev = ev->next) {
+        readline_add_completion_of(rs, str, ev->name);
+    }
+}
+
+void trace_event_completion(ReadLineState *rs, int nb_args, const char *str)
+{
+    if (nb_args == 2) {
+        complete_event(rs, str);
+    } else if (nb_args == 3) {
+        readline_set_completion_index(rs, strlen(str));
+        readline_add_completion_of(rs, str, "on");
+        readline_add_completion_of(rs, str, "off");
+    }
+}
+
+void info_trace_events_completion(ReadLineState *rs, int nb_args, const char *str)
+{
+    if (nb_args == 2) {
+        complete_event(rs, str);
+    }
+}
+
 void hmp_logfile(Monitor *mon, const QDict *qdict)
 {
     Error *err = NULL;
 
-    qemu_set_log_filename(qdict_get_str(qdict, "filename"), &err);
-    hmp_handle_error(mon, err);
+    if (!qemu_set_log_filename(qdict_get_str(qdict, "filename"), &err)) {
+        monitor_printf(mon, "%s\n", error_get_pretty(err));
+        error_free(err);
+    }
 }

@@ -5,6 +5,7 @@
  */
 #include "qemu/osdep.h"
 #include "hw/core/cpu.h"
+#include "hw/loader.h"
 #include "hw/qdev-core.h"
 #include "hw/qdev-properties.h"
 #include "monitor/hmp.h"
@@ -18,6 +19,7 @@
 #include "qemu/trace.h"
 #include "qemu/units.h"
 #include "qom/object.h"
+#include "system/cpus.h"
 #include "system/memory.h"
 #include "system/ramblock.h"
 
@@ -76,6 +78,7 @@ static void print_registers(Monitor *mon, CPUState *cpu)
 {
     GString *text = g_string_new(NULL);
 
+    cpu_synchronize_state(cpu);
     monitor_printf(mon, "\nCPU#%d\n", cpu->cpu_index);
     if (cpu->cc->dump_state) {
         cpu->cc->dump_state(cpu, text, 0);
@@ -200,15 +203,41 @@ void hmp_info_ramblock(Monitor *mon, const QDict *qdict)
 {
     RAMBlock *rb;
 
-    monitor_printf(mon, "%24s %8s  %18s %18s %18s\n", "Block Name", "PSize", "Offset", "Used",
-                   "Total");
+    monitor_printf(mon, "%24s %8s  %18s %18s %18s %18s %3s\n", "Block Name", "PSize", "Offset",
+                   "Used", "Total", "HVA", "RO");
     RAMBLOCK_FOREACH(rb) {
         g_autofree char *page_size = size_to_str(rb->page_size);
 
-        monitor_printf(mon, "%24s %8s  0x%016" PRIx64 " 0x%016" PRIx64 " 0x%016" PRIx64 "\n",
-                       rb->idstr, page_size, (uint64_t)rb->offset, (uint64_t)rb->used_length,
-                       (uint64_t)rb->max_length);
+        monitor_printf(mon, "%24s %8s  0x%016" PRIx64 " 0x%016" PRIx64 " 0x%016" PRIx64
+                       " 0x%016" PRIx64 " %3s\n", rb->idstr, page_size, (uint64_t)rb->offset,
+                       (uint64_t)rb->used_length, (uint64_t)rb->max_length,
+                       (uint64_t)(uintptr_t)rb->host, rb->flags & RAM_READONLY ? "ro" : "rw");
     }
+}
+
+void hmp_info_roms(Monitor *mon, const QDict *qdict)
+{
+    GString *text = g_string_new(NULL);
+
+    rom_describe(text);
+    monitor_puts(mon, text->str);
+    g_string_free(text, true);
+}
+
+static void print_device_class(ObjectClass *oc, void *opaque)
+{
+    DeviceClass *dc = DEVICE_CLASS(oc);
+
+    monitor_printf(opaque, "name \"%s\"", object_class_get_name(oc));
+    if (dc->bus_type) {
+        monitor_printf(opaque, ", bus %s", dc->bus_type);
+    }
+    monitor_puts(opaque, "\n");
+}
+
+void hmp_info_qdm(Monitor *mon, const QDict *qdict)
+{
+    object_class_foreach(print_device_class, TYPE_DEVICE, false, mon);
 }
 
 void hmp_info_trace_events(Monitor *mon, const QDict *qdict)
@@ -269,16 +298,17 @@ void hmp_info_qom_tree(Monitor *mon, const QDict *qdict)
     print_qom_node(mon, obj, 0);
 }
 
-static void print_bus(Monitor *mon, BusState *bus, int indent);
+static void print_bus(Monitor *mon, BusState *bus, int indent, bool brief);
 
-static void print_device(Monitor *mon, DeviceState *dev, int indent)
+static void print_device(Monitor *mon, DeviceState *dev, int indent, bool brief)
 {
     BusState *child;
 
     monitor_printf(mon, "%*sdev: %s, id \"%s\"\n", indent, "",
                    object_get_typename(OBJECT(dev)), dev->id ?: "");
     indent += 2;
-    for (ObjectClass *oc = object_get_class(OBJECT(dev)); oc; oc = object_class_get_parent(oc)) {
+    for (ObjectClass *oc = object_get_class(OBJECT(dev)); oc && !brief;
+         oc = object_class_get_parent(oc)) {
         DeviceClass *dc;
 
         if (!object_class_dynamic_cast(oc, TYPE_DEVICE)) {
@@ -293,11 +323,11 @@ static void print_device(Monitor *mon, DeviceState *dev, int indent)
         }
     }
     QLIST_FOREACH(child, &dev->child_bus, sibling) {
-        print_bus(mon, child, indent);
+        print_bus(mon, child, indent, brief);
     }
 }
 
-static void print_bus(Monitor *mon, BusState *bus, int indent)
+static void print_bus(Monitor *mon, BusState *bus, int indent, bool brief)
 {
     BusChild *kid;
 
@@ -305,11 +335,11 @@ static void print_bus(Monitor *mon, BusState *bus, int indent)
     indent += 2;
     monitor_printf(mon, "%*stype %s\n", indent, "", object_get_typename(OBJECT(bus)));
     QTAILQ_FOREACH(kid, &bus->children, sibling) {
-        print_device(mon, kid->child, indent);
+        print_device(mon, kid->child, indent, brief);
     }
 }
 
 void hmp_info_qtree(Monitor *mon, const QDict *qdict)
 {
-    print_bus(mon, sysbus_get_default(), 0);
+    print_bus(mon, sysbus_get_default(), 0, qdict_get_try_bool(qdict, "brief", false));
 }

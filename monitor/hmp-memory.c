@@ -10,6 +10,7 @@
 #include "qapi/qapi-commands-machine.h"
 #include "qemu/bswap.h"
 #include "system/address-spaces.h"
+#include "system/cpus.h"
 #include "system/ioport.h"
 #include "system/memory.h"
 
@@ -91,6 +92,9 @@ void memory_dump(Monitor *mon, int count, int format, int wsize, uint64_t addr, 
     if (!physical && !cpu) {
         monitor_puts(mon, "Can not dump without CPU\n");
         return;
+    }
+    if (!physical) {
+        cpu_synchronize_state(cpu);
     }
     if (format == 'i') {
         monitor_puts(mon, "disassembly is not supported in this version\n");

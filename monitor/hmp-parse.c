@@ -36,6 +36,8 @@ char *hmp_get_command_name(const char *p, const char **rest)
     return p > start ? g_strndup(start, p - start) : NULL;
 }
 
+bool (*hmp_register_value)(const char *name, int64_t *value);
+
 /* ---- expressions, by precedence: | ^ are loosest, then &, + -, * / %, unary ---- */
 
 #define EXPR_DEPTH_MAX 100
@@ -68,6 +70,23 @@ static bool expr_char(Expr *e, int64_t *value)
     }
     e->p++;
     *value = c;
+    return true;
+}
+
+static bool expr_register(Expr *e, int64_t *value)
+{
+    size_t len = 1;
+    g_autofree char *name = NULL;
+
+    while (g_ascii_isalnum(e->p[len]) || e->p[len] == '_' || e->p[len] == '.') {
+        len++;
+    }
+    name = g_strndup(e->p + 1, len - 1);
+    if (!hmp_register_value || !hmp_register_value(name, value)) {
+        error_setg(e->errp, "unknown register");
+        return false;
+    }
+    e->p += len;
     return true;
 }
 
@@ -111,8 +130,10 @@ static bool expr_unary(Expr *e, int64_t *value)
         }
         break;
     case '$':
-        error_setg(e->errp, "unknown register");
-        return false;
+        if (!expr_register(e, value)) {
+            return false;
+        }
+        break;
     case 0:
         error_setg(e->errp, "unexpected end of expression");
         return false;

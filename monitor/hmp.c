@@ -127,12 +127,16 @@ static void run_line(Monitor *mon, const char *line)
         bool is_sub = find_command(hmp_info_cmds, cmd->name) == cmd;
 
         monitor_printf(mon, "%s\n", error_get_pretty(err));
-        monitor_printf(mon, "Try \"help %s%.*s\" for more information\n", is_sub ? "info " : "",
-                       (int)strcspn(cmd->name, "|"), cmd->name);
+        monitor_printf(mon, "Try \"help %s%s\" for more information\n", is_sub ? "info " : "",
+                       is_sub ? cmd->name : word);
         error_free(err);
         return;
     }
-    cmd->cmd(mon, args);
+    if (cmd->absent) {
+        monitor_puts(mon, cmd->absent);
+    } else {
+        cmd->cmd(mon, args);
+    }
     json_object_put(args);
 }
 

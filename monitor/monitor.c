@@ -58,7 +58,7 @@ GMainContext *monitor_io_context(void)
     if (!io.context) {
         io.context = g_main_context_new();
         io.loop = g_main_loop_new(io.context, false);
-        qemu_thread_create(&io.thread, "mon_iothread", io_thread, NULL, QEMU_THREAD_JOINABLE);
+        qemu_thread_create(&io.thread, "IO mon_iothread", io_thread, NULL, QEMU_THREAD_JOINABLE);
     }
     return io.context;
 }

@@ -1,6 +1,9 @@
 /*
  * Devices that a user adds by name: see monitor/qdev.h.
  *
+ * Once the machine is complete, a device goes in and out by way of its bus's hotplug handler. No
+ * bus has one yet, so device_add and device_del say which part of the machine refuses.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
@@ -8,6 +11,7 @@
 #include "hw/sysbus.h"
 #include "monitor/qdev.h"
 #include "qapi/error.h"
+#include "qapi/qapi-commands-qdev.h"
 #include "qapi/qobject-input-visitor.h"
 #include "qapi/visitor.h"
 #include "qemu/keyval.h"
@@ -21,7 +25,11 @@ static DeviceClass *find_class(const char *driver, Error **errp)
         error_setg(errp, "'%s' is not a valid device model name", driver);
         return NULL;
     }
-    if (object_class_is_abstract(oc) || !DEVICE_CLASS(oc)->user_creatable) {
+    if (object_class_is_abstract(oc)) {
+        error_setg(errp, "Parameter 'driver' expects a non-abstract device type");
+        return NULL;
+    }
+    if (!DEVICE_CLASS(oc)->user_creatable) {
         error_setg(errp, "Parameter 'driver' expects a pluggable device type");
         return NULL;
     }
@@ -46,6 +54,27 @@ static BusState *find_bus(BusState *bus, const char *type)
         }
     }
     return NULL;
+}
+
+/* Whether the machine, which is complete, could take in a device of @dc on @bus (NULL: none). */
+static bool can_hotplug(DeviceClass *dc, BusState *bus, Error **errp)
+{
+    const char *type = object_class_get_name(OBJECT_CLASS(dc));
+
+    if (bus && !qbus_is_hotpluggable(bus)) {
+        error_setg(errp, "Bus '%s' does not support hotplugging", bus->name);
+        return false;
+    }
+    if (!dc->hotpluggable) {
+        error_setg(errp, "Device '%s' does not support hotplugging", type);
+        return false;
+    }
+    if (!bus) {
+        /* It would be the machine's to take it in, and none here does. */
+        error_setg(errp, "Device '%s' can not be hotplugged on this machine", type);
+        return false;
+    }
+    return true;
 }
 
 static bool set_properties(DeviceState *dev, const QDict *opts, bool from_keyval, Error **errp)
@@ -104,6 +133,9 @@ DeviceState *qdev_device_add_from_qdict(const QDict *opts, bool from_keyval, Err
             return NULL;
         }
     }
+    if (qdev_hotplug && !can_hotplug(dc, bus, errp)) {
+        return NULL;
+    }
     dev = qdev_new(driver);
     if (!qdev_set_id(dev, g_strdup(id), errp) ||
         !set_properties(dev, opts, from_keyval, errp) || !qdev_realize(dev, bus, errp)) {
@@ -113,6 +145,54 @@ DeviceState *qdev_device_add_from_qdict(const QDict *opts, bool from_keyval, Err
     }
     object_unref(OBJECT(dev));
     return dev;
+}
+
+void qmp_device_add(QDict *args, QObject **ret, Error **errp)
+{
+    json_object_object_foreach(args, key, value) {
+        if ((g_str_equal(key, "driver") || g_str_equal(key, "bus") || g_str_equal(key, "id")) &&
+            !json_object_is_type(value, json_type_string)) {
+            error_setg(errp, "Invalid parameter type for '%s', expected: string", key);
+            return;
+        }
+    }
+    qdev_device_add_from_qdict(args, false, errp);
+}
+
+/* What @id names, be it a device's id or a path. */
+static DeviceState *find_device(const char *id, Error **errp)
+{
+    Object *peripheral = object_resolve_path("/machine/peripheral", NULL), *obj;
+
+    obj = id[0] == '/' ? object_resolve_path(id, NULL)
+        : peripheral ? object_resolve_path_component(peripheral, id) : NULL;
+    if (!obj) {
+        error_set(errp, ERROR_CLASS_DEVICE_NOT_FOUND, "Device '%s' not found", id);
+        return NULL;
+    }
+    if (!object_dynamic_cast(obj, TYPE_DEVICE)) {
+        error_setg(errp, "%s is not a device", id);
+        return NULL;
+    }
+    return DEVICE(obj);
+}
+
+void qmp_device_del(const char *id, Error **errp)
+{
+    DeviceState *dev = find_device(id, errp);
+    const char *type;
+
+    if (!dev) {
+        return;
+    }
+    type = object_get_typename(OBJECT(dev));
+    if (dev->parent_bus && !qbus_is_hotpluggable(dev->parent_bus)) {
+        error_setg(errp, "Bus '%s' does not support hotplugging", dev->parent_bus->name);
+    } else if (!DEVICE_GET_CLASS(dev)->hotpluggable) {
+        error_setg(errp, "Device '%s' does not support hotplugging", type);
+    } else {
+        error_setg(errp, "Device '%s' can not be unplugged from this machine", type);
+    }
 }
 
 static void print_device(ObjectClass *oc, void *opaque)

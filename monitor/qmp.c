@@ -12,6 +12,7 @@
 #include "qemu/osdep.h"
 #include <json-c/json.h>
 #include "monitor-internal.h"
+#include "monitor/qdev.h"
 #include "qapi/qapi-commands-control.h"
 #include "qapi/qapi-init-commands.h"
 #include "qapi/qapi-visit-control.h"
@@ -204,6 +205,7 @@ void qmp_dispatcher_init(void)
     qmp_init_marshal(&qmp_commands);
     qmp_register_command(&qmp_commands, "query-qmp-schema", qmp_query_qmp_schema,
                          QCO_ALLOW_PRECONFIG, 0);
+    qmp_register_command(&qmp_commands, "device_add", qmp_device_add, 0, 0);
     qmp_register_command(&qmp_cap_negotiation_commands, "qmp_capabilities",
                          qmp_marshal_qmp_capabilities, QCO_ALLOW_PRECONFIG, 0);
     dispatcher_bh = qemu_bh_new(dispatcher, NULL);

@@ -3,7 +3,8 @@
  *
  * json-c does the parsing, but takes more than JSON in some places and loses information in
  * others.  So the text is checked first, token by token, and put into the form that json-c
- * understands without doubt: strings in double quotes, and no integers that it would cut off.
+ * understands without doubt: strings in double quotes, and no integers that it would cut off. A key
+ * that is twice in an object is refused, as json-c would keep one of the values without a word.
  *
  * Writing is done here to have the form that clients of QEMU have seen for years: a space behind
  * ':' and ',', only ASCII.
@@ -24,6 +25,8 @@ typedef struct Scanner {
     size_t len;
     size_t at;
     GString *out;
+    GPtrArray *keys;    /* of GHashTable *: those of each open object; NULL for an open array */
+    bool key_next;      /* a string that comes now is a key, if it comes in an object */
     Error **errp;
 } Scanner;
 
@@ -31,6 +34,44 @@ static bool scan_fail(Scanner *s, const char *what)
 {
     error_setg(s->errp, "JSON parse error, %s at byte %zu", what, s->at);
     return false;
+}
+
+static unsigned code_unit(const char *digits)
+{
+    unsigned value = 0;
+
+    for (int i = 0; i < 4; i++) {
+        value = value << 4 | g_ascii_xdigit_value(digits[i]);
+    }
+    return value;
+}
+
+/* An escape with four @digits. Characters beyond 16 bits take two of them, one of each kind. */
+static bool scan_code_unit(Scanner *s, const char *digits)
+{
+    unsigned value = code_unit(digits);
+    size_t len = 6;
+    bool ok = value < 0xd800 || value > 0xdfff;
+
+    if (value == 0) {
+        return scan_fail(s, "\\u0000 is not supported");
+    }
+    if (value >= 0xd800 && value < 0xdc00 && s->len - s->at >= 12 && digits[4] == '\\' &&
+        digits[5] == 'u') {
+        len = 12;
+        ok = true;
+        for (int i = 6; i < 10; i++) {
+            ok &= g_ascii_isxdigit(digits[i]);
+        }
+        ok = ok && code_unit(digits + 6) >> 10 == 0xdc00 >> 10;
+    }
+    if (!ok) {
+        error_setg(s->errp, "JSON parse error, \\u%.4s is not a valid Unicode character", digits);
+        return false;
+    }
+    g_string_append_len(s->out, s->text + s->at, len);
+    s->at += len;
+    return true;
 }
 
 /* After the backslash at s->at. */
@@ -64,12 +105,7 @@ static bool scan_escape(Scanner *s)
                 return scan_fail(s, "\\u is not followed by four hexadecimal digits");
             }
         }
-        if (!memcmp(digits, "0000", 4)) {
-            return scan_fail(s, "\\u0000 is not supported");
-        }
-        g_string_append_len(s->out, s->text + s->at, 6);
-        s->at += 6;
-        return true;
+        return scan_code_unit(s, digits);
     default:
         return scan_fail(s, "unknown escape in a string");
     }
@@ -190,10 +226,36 @@ static bool scan_word(Scanner *s)
     return scan_fail(s, "unknown word");
 }
 
+/* A string; as a key it may be in its object only once, however it is written. */
+static bool scan_string_or_key(Scanner *s)
+{
+    GHashTable *keys = s->keys->len ? g_ptr_array_index(s->keys, s->keys->len - 1) : NULL;
+    size_t start = s->out->len;
+    struct json_object *key;
+    bool is_new;
+
+    if (!scan_string(s) || !keys || !s->key_next) {
+        return !*s->errp;
+    }
+    s->key_next = false;
+    key = json_tokener_parse(s->out->str + start);
+    is_new = !key || g_hash_table_add(keys, g_strdup(json_object_get_string(key)));
+    json_object_put(key);
+    if (!is_new) {
+        error_setg(s->errp, "JSON parse error, duplicate key");
+    }
+    return is_new;
+}
+
+static void free_keys(gpointer keys)
+{
+    if (keys) {
+        g_hash_table_unref(keys);
+    }
+}
+
 static bool scan(Scanner *s)
 {
-    int depth = 0;
-
     while (s->at < s->len) {
         char c = s->text[s->at];
         bool ok = true;
@@ -205,26 +267,33 @@ static bool scan(Scanner *s)
         case '\n':
         case ',':
         case ':':
+            s->key_next |= c == ',';
             g_string_append_c(s->out, c);
             s->at++;
             break;
         case '{':
         case '[':
-            if (++depth > QOBJECT_JSON_MAX_DEPTH) {
+            if (s->keys->len >= QOBJECT_JSON_MAX_DEPTH) {
                 return scan_fail(s, "too deeply nested");
             }
+            g_ptr_array_add(s->keys, c == '[' ? NULL
+                            : g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL));
+            s->key_next = true;
             g_string_append_c(s->out, c);
             s->at++;
             break;
         case '}':
         case ']':
-            depth--;
+            /* One too many is for json-c to find */
+            if (s->keys->len) {
+                g_ptr_array_remove_index(s->keys, s->keys->len - 1);
+            }
             g_string_append_c(s->out, c);
             s->at++;
             break;
         case '"':
         case '\'':
-            ok = scan_string(s);
+            ok = scan_string_or_key(s);
             break;
         default:
             if (c == '-' || g_ascii_isdigit(c)) {
@@ -246,6 +315,7 @@ QObject *qobject_from_json_len(const char *string, size_t len, Error **errp)
 {
     ERRP_GUARD();
     g_autoptr(GString) text = NULL;
+    g_autoptr(GPtrArray) keys = NULL;
     Scanner s = {.text = string, .len = len, .errp = errp};
     struct json_tokener *tok;
     QObject *obj;
@@ -260,6 +330,7 @@ QObject *qobject_from_json_len(const char *string, size_t len, Error **errp)
         return NULL;
     }
     s.out = text = g_string_sized_new(len + 16);
+    s.keys = keys = g_ptr_array_new_with_free_func(free_keys);
     if (!scan(&s)) {
         return NULL;
     }

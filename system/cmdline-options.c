@@ -7,6 +7,9 @@
 #include <json-c/json.h>
 #include "chardev/char.h"
 #include "cmdline.h"
+#include "cmdline-drive.h"
+#include "cmdline-more.h"
+#include "cmdline-process.h"
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "migration/misc.h"
@@ -19,11 +22,11 @@
 #include "qemu/error-report.h"
 #include "qemu/keyval.h"
 #include "qemu/thread.h"
-#include "qemu/trace.h"
 #include "qemu/uuid.h"
 #include "qom/object_interfaces.h"
 #include "system/accel.h"
 #include "system/globals.h"
+#include "system/rtc.h"
 #include "system/runstate.h"
 #include "system/system.h"
 
@@ -81,20 +84,10 @@ static QemuOptsList rtc_opts = {
     },
 };
 
-static QemuOptsList trace_opts = {
-    .name = "trace", .implied_opt_name = "enable",
-    .desc = {
-        { .name = "enable", .type = QEMU_OPT_STRING },
-        { .name = "events", .type = QEMU_OPT_STRING },
-        { .name = "file", .type = QEMU_OPT_STRING },
-        { /* end of list */ }
-    },
-};
-
 static QemuOptsList overcommit_opts = {
     .name = "overcommit", .merge_lists = true,
     .desc = {
-        { .name = "mem-lock", .type = QEMU_OPT_BOOL },
+        { .name = "mem-lock", .type = QEMU_OPT_STRING },
         { .name = "cpu-pm", .type = QEMU_OPT_BOOL },
         { /* end of list */ }
     },
@@ -128,6 +121,8 @@ static QemuOptsList smp_opts = {
         { .name = "cpus", .type = QEMU_OPT_NUMBER },
         { .name = "sockets", .type = QEMU_OPT_NUMBER },
         { .name = "dies", .type = QEMU_OPT_NUMBER },
+        { .name = "books", .type = QEMU_OPT_NUMBER },
+        { .name = "drawers", .type = QEMU_OPT_NUMBER },
         { .name = "clusters", .type = QEMU_OPT_NUMBER },
         { .name = "modules", .type = QEMU_OPT_NUMBER },
         { .name = "cores", .type = QEMU_OPT_NUMBER },
@@ -186,7 +181,7 @@ void cmdline_init(void)
 {
     static QemuOptsList *const groups[] = {
         &machine_opts, &accel_opts, &memory_opts, &smp_opts, &boot_opts, &name_opts, &msg_opts,
-        &add_fd_opts, &action_opts, &rtc_opts, &trace_opts, &overcommit_opts, &numa_opts,
+        &add_fd_opts, &action_opts, &rtc_opts, &overcommit_opts, &numa_opts,
         &global_opts, &object_opts, &device_opts, &incoming_opts,
     };
     GArray **const lists[] = { &cmdline.chardevs, &cmdline.monitors, &cmdline.serials,
@@ -199,6 +194,9 @@ void cmdline_init(void)
         *lists[i] = g_array_new(false, true, sizeof(NotedOption));
     }
     cmdline.machine = qdict_new();
+    cmdline_process_init();
+    cmdline_more_init();
+    cmdline_drive_init();
 }
 
 /* ---- helpers ---- */
@@ -227,17 +225,15 @@ static bool set_machine(const char *key, const char *value)
     return true;
 }
 
-static bool unsupported(Error **errp, const char *what)
-{
-    error_setg(errp, "%s", what);
-    return false;
-}
-
 /* Accepts one value that means "nothing of the kind", which is all there is. */
 static bool none_only(const char *arg, const char *what, Error **errp)
 {
     g_autofree char *kind = g_strndup(arg, strcspn(arg, ","));
 
+    if (is_help_option(kind)) {
+        printf("Available %s:\nnone\n", what);
+        exit(0);
+    }
     if (g_str_equal(kind, "none") || g_str_equal(kind, "driver=none")) {
         return true;
     }
@@ -313,81 +309,6 @@ static bool opt_pidfile(const char *arg, Error **errp)
 {
     cmdline.pidfile = arg;
     return true;
-}
-
-static bool opt_logfile(const char *arg, Error **errp)
-{
-    return qemu_set_log_filename(arg, errp);
-}
-
-static bool enable_pattern(const char *pattern, Error **errp)
-{
-    if (is_help_option(pattern)) {
-        for (TraceEvent *ev = trace_event_first(); ev; ev = ev->next) {
-            printf("%s\n", ev->name);
-        }
-        exit(0);
-    }
-    if (!trace_enable_events(pattern, true)) {
-        warn_report("trace event '%s' does not exist", pattern);
-    }
-    return true;
-}
-
-static bool opt_log_items(const char *arg, Error **errp)
-{
-    static const char *const without_effect[] = { "none", "guest_errors", "unimp", "int",
-                                                  "cpu_reset", "tid", NULL };
-    g_auto(GStrv) items = g_strsplit(arg, ",", -1);
-
-    for (char **item = items; *item; item++) {
-        const char *pattern;
-
-        if (strstart(*item, "trace:", &pattern)) {
-            enable_pattern(pattern, errp);
-        } else if (!g_strv_contains(without_effect, *item)) {
-            error_setg(errp, "unknown log item '%s'; known is trace:PATTERN", *item);
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool trace_file(const char *path, Error **errp)
-{
-    g_autofree char *text = NULL;
-    g_autoptr(GError) gerr = NULL;
-    g_auto(GStrv) lines = NULL;
-
-    if (!g_file_get_contents(path, &text, NULL, &gerr)) {
-        error_setg(errp, "%s", gerr->message);
-        return false;
-    }
-    lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line; line++) {
-        g_strstrip(*line);
-        if (**line && **line != '#') {
-            enable_pattern(*line, errp);
-        }
-    }
-    return true;
-}
-
-static bool opt_trace(const char *arg, Error **errp)
-{
-    QemuOpts *opts = qemu_opts_parse(&trace_opts, arg, true, errp);
-    bool ok = opts;
-
-    if (ok && qemu_opt_get(opts, "enable")) {
-        ok = enable_pattern(qemu_opt_get(opts, "enable"), errp);
-    }
-    if (ok && qemu_opt_get(opts, "events")) {
-        ok = trace_file(qemu_opt_get(opts, "events"), errp);
-    }
-    if (ok && qemu_opt_get(opts, "file")) {
-        ok = qemu_set_log_filename(qemu_opt_get(opts, "file"), errp);
-    }
-    return ok;
 }
 
 /* ---- the machine ---- */
@@ -508,7 +429,7 @@ static bool opt_usb(const char *arg, Error **errp)
     return set_machine("usb", "on");
 }
 
-/* There is no firmware that reads it; what can be checked is. */
+/* What firmware is told of it is the order; of the rest, what can be checked is. */
 static bool opt_boot(const char *arg, Error **errp)
 {
     QDict *boot = keyval_parse(arg, "order", NULL, errp);
@@ -533,6 +454,10 @@ static bool opt_boot(const char *arg, Error **errp)
                            text[good]);
                 break;
             }
+        }
+        if (g_str_equal(key, "order")) {
+            g_free(cmdline.boot_order);
+            cmdline.boot_order = g_strdup(text);
         }
     }
     qobject_unref(boot);
@@ -561,11 +486,23 @@ static bool opt_numa(const char *arg, Error **errp)
 static bool opt_overcommit(const char *arg, Error **errp)
 {
     QemuOpts *opts = qemu_opts_parse(&overcommit_opts, arg, false, errp);
+    const char *lock;
+    int flags = MCL_CURRENT | MCL_FUTURE;
 
     if (!opts) {
         return false;
     }
-    if (qemu_opt_get_bool(opts, "mem-lock", false) && mlockall(MCL_CURRENT | MCL_FUTURE) < 0) {
+    if (qemu_opt_get_bool(opts, "cpu-pm", false)) {
+        warn_report("cpu-pm=on has no effect: an idle vCPU gives its time back to the host");
+    }
+    lock = qemu_opt_get(opts, "mem-lock") ?: "off";
+    if (g_str_equal(lock, "on-fault")) {
+        flags |= MCL_ONFAULT;
+    } else if (!g_str_equal(lock, "on") && !g_str_equal(lock, "off")) {
+        error_setg(errp, "parameter 'mem-lock' expects one of 'on', 'off', 'on-fault'");
+        return false;
+    }
+    if (!g_str_equal(lock, "off") && mlockall(flags) < 0) {
         error_setg_errno(errp, errno, "locking memory failed");
         return false;
     }
@@ -574,9 +511,6 @@ static bool opt_overcommit(const char *arg, Error **errp)
 
 static bool opt_rtc(const char *arg, Error **errp)
 {
-    static const char *const clocks[] = { "host", "rt", "vm", NULL };
-    static const char *const bases[] = { "utc", "localtime", NULL };
-    static const char *const fixes[] = { "slew", "none", NULL };
     QemuOpts *opts = qemu_opts_parse(&rtc_opts, arg, false, errp);
     const char *base, *clock, *driftfix;
 
@@ -586,24 +520,14 @@ static bool opt_rtc(const char *arg, Error **errp)
     base = qemu_opt_get(opts, "base");
     clock = qemu_opt_get(opts, "clock");
     driftfix = qemu_opt_get(opts, "driftfix");
-    if (clock && !g_strv_contains(clocks, clock)) {
-        error_setg(errp, "invalid option value '%s': clock is host, rt or vm", clock);
+    if ((base && !rtc_set_base(base, errp)) || (clock && !rtc_set_clock(clock, errp))) {
         return false;
     }
-    if (driftfix && !g_strv_contains(fixes, driftfix)) {
+    if (driftfix && g_str_equal(driftfix, "slew")) {
+        warn_report("driftfix=slew has no effect: ticks that come late are not made up for");
+    } else if (driftfix && !g_str_equal(driftfix, "none")) {
         error_setg(errp, "invalid option value '%s': driftfix is slew or none", driftfix);
         return false;
-    }
-    if (base && !g_strv_contains(bases, base)) {
-        int year, month, day, used = 0;
-
-        if (sscanf(base, "%d-%d-%d%n", &year, &month, &day, &used) != 3 ||
-            (base[used] && sscanf(base + used, "T%*d:%*d:%*d") < 0)) {
-            error_setg(errp, "invalid datetime format");
-            error_append_hint(errp, "base is utc, localtime, 2006-06-17 or "
-                              "2006-06-17T16:01:21\n");
-            return false;
-        }
     }
     return true;
 }
@@ -819,7 +743,7 @@ static bool opt_qtest_log(const char *arg, Error **errp)
 static bool opt_nographic(const char *arg, Error **errp)
 {
     cmdline.nographic = true;
-    return true;
+    return set_machine("graphics", "off");
 }
 
 static bool opt_nodefaults(const char *arg, Error **errp)
@@ -854,37 +778,6 @@ static bool opt_parallel(const char *arg, Error **errp)
     return none_only(arg, "parallel ports", errp);
 }
 
-static bool opt_drive(const char *arg, Error **errp)
-{
-    bool help = false;
-    QDict *props = keyval_parse(arg, NULL, &help, errp);
-
-    if (!props) {
-        return false;
-    }
-    qobject_unref(props);
-    return unsupported(errp, "disks are not supported in this version");
-}
-
-static bool opt_sandbox(const char *arg, Error **errp)
-{
-    if (g_str_equal(arg, "off") || g_str_equal(arg, "enable=off")) {
-        return true;
-    }
-    return unsupported(errp, "sandboxing is not supported in this version; 'off' is accepted");
-}
-
-static bool opt_run_with(const char *arg, Error **errp)
-{
-    return unsupported(errp, "changing root or user is not supported in this version");
-}
-
-static bool opt_readconfig(const char *arg, Error **errp)
-{
-    return unsupported(errp, "configuration files are not supported in this version: give options "
-                       "on the command line");
-}
-
 const CmdlineOption cmdline_options[] = {
     { "h", NULL, NULL, opt_help },
     { "help", NULL, "print this and exit", opt_help },
@@ -902,25 +795,32 @@ const CmdlineOption cmdline_options[] = {
     { "m", "[size=]MEGS[,slots=N,maxmem=SIZE]", "memory, in MiB unless a suffix K, M, G or T "
       "is given", opt_memory },
     { "mem-path", "FILE", "file or directory that backs the memory", opt_mem_path },
-    { "overcommit", "[mem-lock=on|off]", "lock the program's memory", opt_overcommit },
+    { "mem-prealloc", NULL, "touch all of the memory before the guest starts", opt_mem_prealloc },
+    { "overcommit", "[mem-lock=on|off|on-fault]", "lock the program's memory", opt_overcommit },
     { "numa", "node,memdev=ID", "one node with the memory of that back end", opt_numa },
-    { "boot", "[order=]DRIVES[,…]", "checked, without further effect", opt_boot },
+    { "boot", "[order=]DRIVES[,…]", "in which order firmware is to try", opt_boot },
     { "rtc", "[base=utc|localtime|DATE][,clock=host|rt|vm]", "what the clock begins with",
       opt_rtc },
     { "kernel", "FILE", "kernel to start (PVH ELF or bzImage)", opt_kernel },
     { "initrd", "FILE", "its initial RAM disk", opt_initrd },
     { "append", "TEXT", "its command line", opt_append },
     { "bios", "FILE", "firmware", opt_bios },
-    { "L", "DIR", NULL, accept },
+    { "L", "DIR", "where firmware is looked for; help lists the directories", opt_datadir },
     { "usb", NULL, NULL, opt_usb },
     { "object", "TYPE,id=ID[,PROP=VALUE…]", "make an object (help lists the types); JSON is "
       "taken too", opt_object },
     { "device", "TYPE[,id=ID][,PROP=VALUE…]", "add a device; JSON is taken too", opt_device },
     { "global", "DRIVER.PROP=VALUE", "default of a property of all devices of a type, or of "
       "migration", opt_global },
-    { "drive", "…", NULL, opt_drive },
-    { "hda", "FILE", NULL, opt_drive },
-    { "cdrom", "FILE", NULL, opt_drive },
+    { "drive", "[file=FILE][,format=raw][,if=ide|none][,id=ID][,index=N|bus=N,unit=N]\n"
+      "[,readonly=on][,snapshot=on][,cache=writeback|none|writethrough|directsync|unsafe]",
+      "a disk image; if=none: for a -device that names it", opt_drive },
+    { "hda", "FILE", "disk image for the first disk of the first IDE channel", opt_hda },
+    { "hdb", "FILE", "for its second disk", opt_hdb },
+    { "hdc", "FILE", "for the first disk of the second channel", opt_hdc },
+    { "hdd", "FILE", "for its second disk", opt_hdd },
+    { "snapshot", NULL, "what guests write to disks is forgotten when the program ends",
+      opt_snapshot },
 
     { "name", "NAME[,debug-threads=on|off]", "name of the guest", opt_name },
     { "uuid", "UUID", "UUID of the guest", opt_uuid },
@@ -936,6 +836,11 @@ const CmdlineOption cmdline_options[] = {
       opt_no_shutdown },
     { "action", "EVENT=ACTION[,…]", "what to do on reboot, shutdown, panic, watchdog",
       opt_action },
+    { "watchdog-action", "ACTION", "short for -action watchdog=ACTION", opt_watchdog_action },
+    { "fw_cfg", "[name=]NAME,file=FILE|string=TEXT", "file for the guest's firmware", opt_fw_cfg },
+    { "no-acpi", NULL, NULL, opt_no_acpi },
+    { "set", "GROUP.ID.NAME=VALUE", "change an option that was given before", opt_set },
+    { "compat", "deprecated-input=accept[,…]", NULL, opt_compat },
     { "add-fd", "fd=N,set=N[,opaque=TEXT]", "put an inherited file descriptor into a set",
       opt_add_fd },
 
@@ -949,6 +854,7 @@ const CmdlineOption cmdline_options[] = {
     { "serial", "DEV", "serial port; DEV as above, or none, or mon:DEV to have a monitor "
       "there too", opt_serial },
     { "parallel", "none", NULL, opt_parallel },
+    { "echr", "NUMBER", "the key that Ctrl-a is otherwise (-nographic, mux)", opt_echr },
     { "nographic", NULL, "serial port and monitor on the terminal (Ctrl-a h for help)",
       opt_nographic },
     { "nodefaults", NULL, "no serial port and monitor but those asked for", opt_nodefaults },
@@ -966,14 +872,18 @@ const CmdlineOption cmdline_options[] = {
     { "pidfile", "FILE", "write the process's id there", opt_pidfile },
     { "msg", "[timestamp=on|off][,guest-name=on|off]", "what messages begin with", opt_msg },
     { "D", "FILE", "where log and trace lines go (standard error)", opt_logfile },
-    { "d", "trace:PATTERN[,…]", "what is logged", opt_log_items },
+    { "d", "ITEM[,…]", "what is logged (help lists the items)", opt_log_items },
     { "trace", "[enable=]PATTERN[,events=FILE][,file=FILE]", "trace events to switch on (help "
       "lists them)", opt_trace },
     { "qtest", "DEV", "let a test program drive the machine", opt_qtest },
     { "qtest-log", "FILE", "copy of what is said there", opt_qtest_log },
-    { "sandbox", "off", NULL, opt_sandbox },
-    { "run-with", "…", NULL, opt_run_with },
-    { "readconfig", "FILE", NULL, opt_readconfig },
-    { "writeconfig", "FILE", NULL, opt_readconfig },
+    { "sandbox", "on|off[,obsolete=allow|deny][,elevateprivileges=allow|deny|children]\n"
+      "[,spawn=allow|deny][,resourcecontrol=allow|deny]", "give up system calls", opt_sandbox },
+    { "run-with", "[async-teardown=on|off][,chroot=DIR][,user=NAME|UID:GID]",
+      "root directory and user to go on with", opt_run_with },
+    { "chroot", "DIR", NULL, opt_chroot },
+    { "runas", "NAME|UID:GID", NULL, opt_runas },
+    { "async-teardown", NULL, NULL, opt_async_teardown },
+    { "readconfig", "FILE", "options from a file", opt_readconfig },
     { NULL }
 };

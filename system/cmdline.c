@@ -5,6 +5,8 @@
  */
 #include "qemu/osdep.h"
 #include "cmdline.h"
+#include "cmdline-drive.h"
+#include "hw/boards.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-misc.h"
 #include "qapi/util.h"
@@ -18,6 +20,27 @@ static const CmdlineOption *find_option(const char *name)
         }
     }
     return NULL;
+}
+
+bool cmdline_apply(const char *name, const char *arg, Error **errp)
+{
+    const CmdlineOption *option = find_option(name);
+
+    assert(option && option->arg);
+    return option->handler(arg, errp);
+}
+
+/* Ends the program with the right words for an option that there is no handler for. */
+static G_GNUC_NORETURN void refuse(const char *given, const char *name)
+{
+    for (const RefusedOption *o = cmdline_refused; o->name; o++) {
+        if (g_str_equal(o->name, name)) {
+            error_report("option '%s' is known, not supported: %s", given, o->why);
+            exit(1);
+        }
+    }
+    error_report("%s: invalid option", given);
+    exit(1);
 }
 
 void cmdline_fail(const NotedOption *noted, Error *err)
@@ -41,14 +64,12 @@ void cmdline_parse(int argc, char **argv)
         Error *err = NULL;
 
         if (name[0] != '-') {
-            error_report("%s: disk images are not supported in this version; an option begins "
-                         "with '-'", name);
-            exit(1);
+            cmdline_note_image(name);
+            continue;
         }
         option = find_option(name + 1 + (name[1] == '-' && name[2]));
         if (!option) {
-            error_report("%s: invalid option", name);
-            exit(1);
+            refuse(name, name + 1 + (name[1] == '-' && name[2]));
         }
         if (option->arg) {
             if (++i >= argc) {
@@ -108,6 +129,51 @@ static CommandLineParameterInfoList *parameters(const QemuOptsList *group)
     return list;
 }
 
+static CommandLineParameterType parameter_type(const char *qom_type)
+{
+    static const char *const numbers[] = { "int", "int32", "int64", "uint8", "uint16", "uint32",
+                                           "uint64", NULL };
+
+    if (g_strv_contains(numbers, qom_type)) {
+        return COMMAND_LINE_PARAMETER_TYPE_NUMBER;
+    }
+    return g_str_equal(qom_type, "bool") ? COMMAND_LINE_PARAMETER_TYPE_BOOLEAN
+        : g_str_equal(qom_type, "size") ? COMMAND_LINE_PARAMETER_TYPE_SIZE
+        : COMMAND_LINE_PARAMETER_TYPE_STRING;
+}
+
+/* To -machine's parameters come the properties of all machines, as a client asks before it chooses. */
+static CommandLineParameterInfoList *machine_properties(CommandLineParameterInfoList *list)
+{
+    g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
+    GSList *machines = object_class_get_list(TYPE_MACHINE, false);
+
+    for (CommandLineParameterInfoList *l = list; l; l = l->next) {
+        g_hash_table_add(known, l->value->name);
+    }
+    for (GSList *m = machines; m; m = m->next) {
+        ObjectPropertyIterator iter;
+        ObjectProperty *prop;
+
+        object_class_property_iter_init(&iter, m->data);
+        while ((prop = object_property_iter_next(&iter))) {
+            CommandLineParameterInfo *info;
+
+            if (!prop->set || g_hash_table_contains(known, prop->name)) {
+                continue;
+            }
+            info = g_new0(CommandLineParameterInfo, 1);
+            info->name = g_strdup(prop->name);
+            info->type = parameter_type(prop->type);
+            info->help = g_strdup(prop->description);
+            g_hash_table_add(known, info->name);
+            QAPI_LIST_PREPEND(list, info);
+        }
+    }
+    g_slist_free(machines);
+    return list;
+}
+
 typedef struct GroupListing {
     const char *wanted; /* NULL: all */
     CommandLineOptionInfoList *list;
@@ -122,6 +188,9 @@ static void list_group(QemuOptsList *group, void *opaque)
         info = g_new0(CommandLineOptionInfo, 1);
         info->option = g_strdup(group->name);
         info->parameters = parameters(group);
+        if (g_str_equal(group->name, "machine")) {
+            info->parameters = machine_properties(info->parameters);
+        }
         QAPI_LIST_PREPEND(l->list, info);
     }
 }

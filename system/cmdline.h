@@ -22,6 +22,16 @@ typedef struct CmdlineOption {
 /* Ends with an entry without a name. */
 extern const CmdlineOption cmdline_options[];
 
+/* An option that QEMU has and this program has not. */
+typedef struct RefusedOption {
+    const char *name;
+    bool has_arg;
+    const char *why;
+} RefusedOption;
+
+/* Likewise; an option in both tables is supported. */
+extern const RefusedOption cmdline_refused[];
+
 /* An option to be acted on later: errors name it. */
 typedef struct NotedOption {
     const char *option; /* "-serial" */
@@ -35,6 +45,7 @@ typedef struct CmdlineNotes {
     NotedOption *memory, *smp;
     const char *cpu_model;
     const char *mem_path;
+    char *boot_order;      /* of -boot; letters a to p */
     const char *qtest_chrdev, *qtest_log;
     const char *pidfile;
     const char *dump_vmstate;
@@ -44,6 +55,9 @@ typedef struct CmdlineNotes {
     bool display_given;    /* -display, whatever it said */
     bool monitor_given, serial_given;
     bool preconfig;
+    bool mem_prealloc;
+    bool sandbox, sandbox_no_new_privs;
+    unsigned sandbox_denied; /* bits 1 << SandboxItem */
 } CmdlineNotes;
 extern CmdlineNotes cmdline;
 
@@ -54,5 +68,9 @@ void cmdline_parse(int argc, char **argv);
 /* Prints @err with the option that caused it, and exits with 1. */
 void cmdline_fail(const NotedOption *noted, Error *err) G_GNUC_NORETURN;
 void cmdline_print_help(void);
+/* The handler of option @name (without dash) is given @arg; for what stands for an option. */
+bool cmdline_apply(const char *name, const char *arg, Error **errp);
+/* -readconfig: each group of the file as if its option had been given. */
+bool cmdline_read_config(const char *path, Error **errp);
 
 #endif

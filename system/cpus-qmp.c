@@ -67,7 +67,7 @@ void qmp_memsave(uint64_t addr, uint64_t size, const char *filename, bool has_cp
     FILE *f;
 
     if (!cpu) {
-        error_setg(errp, "Parameter 'cpu-index' expects the number of a CPU");
+        error_setg(errp, "Parameter 'cpu-index' expects a CPU number");
         return;
     }
     if (!cpu->cc->get_phys_page_debug) {

@@ -16,6 +16,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "system/address-spaces.h"
+#include "system/blockdev.h"
 #include "system/cpus.h"
 #include "system/runstate.h"
 
@@ -339,11 +340,12 @@ static int do_vm_stop(RunState state, bool send_stop)
     runstate_set(state);
     cpu_disable_ticks();
     pause_all_vcpus();
+    qemu_system_settle_sleep();
     vm_state_notify(false, state);
     if (send_stop) {
         qapi_event_send_stop();
     }
-    return 0;
+    return blk_flush_all(NULL);
 }
 
 int vm_stop(RunState state)
@@ -369,7 +371,7 @@ int vm_stop_force_state(RunState state)
         return vm_stop(state);
     }
     runstate_set(state);
-    return 0;
+    return blk_flush_all(NULL);
 }
 
 int vm_prepare_start(bool step_pending)

@@ -11,6 +11,7 @@
 #include "qemu/osdep.h"
 #include "memory-internal.h"
 #include "qemu/bswap.h"
+#include "qemu/log.h"
 #include "qemu/main-loop.h"
 #include "system/address-spaces.h"
 #include "system/ioport.h"
@@ -109,6 +110,8 @@ MemTxResult memory_region_dispatch_read(MemoryRegion *mr, hwaddr addr, uint64_t 
     }
     *pval = 0;
     if (!access_valid(mr, addr, op_size, false, attrs)) {
+        qemu_log_mask(LOG_INVALID_MEM, "read of %u bytes at 0x%" PRIx64 " of region '%s': it takes "
+                      "no such access\n", op_size, (uint64_t)addr, mr->name ?: "");
         return MEMTX_DECODE_ERROR;
     }
     part = part_size(mr->ops, op_size);
@@ -138,6 +141,8 @@ MemTxResult memory_region_dispatch_write(MemoryRegion *mr, hwaddr addr, uint64_t
         mr = mr->alias;
     }
     if (!access_valid(mr, addr, op_size, true, attrs)) {
+        qemu_log_mask(LOG_INVALID_MEM, "write of %u bytes at 0x%" PRIx64 " of region '%s': it takes "
+                      "no such access\n", op_size, (uint64_t)addr, mr->name ?: "");
         return MEMTX_DECODE_ERROR;
     }
     data &= size_mask(op_size);
@@ -224,6 +229,8 @@ MemTxResult address_space_rw(AddressSpace *as, hwaddr addr, MemTxAttrs attrs, vo
             if (!is_write) {
                 memset(buf, 0, n);
             }
+            qemu_log_mask(LOG_INVALID_MEM, "%s at 0x%" PRIx64 ": there is nothing\n",
+                          is_write ? "write" : "read", (uint64_t)addr);
             result |= MEMTX_DECODE_ERROR;
         } else if (fr->mr->ram) {
             hwaddr offset = fr->offset + (addr - fr->start);
@@ -502,11 +509,14 @@ static MemoryRegion system_memory, system_io;
 
 static uint64_t unassigned_io_read(void *opaque, hwaddr addr, unsigned size)
 {
+    qemu_log_mask(LOG_UNIMP, "read of port 0x%" PRIx64 ": there is nothing\n", (uint64_t)addr);
     return UINT64_MAX;
 }
 
 static void unassigned_io_write(void *opaque, hwaddr addr, uint64_t data, unsigned size)
 {
+    qemu_log_mask(LOG_UNIMP, "write of 0x%" PRIx64 " to port 0x%" PRIx64 ": there is nothing\n", data,
+                  (uint64_t)addr);
 }
 
 const MemoryRegionOps unassigned_io_ops = {

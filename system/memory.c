@@ -188,6 +188,19 @@ bool memory_region_init_rom(MemoryRegion *mr, Object *owner, const char *name, u
     return true;
 }
 
+bool memory_region_init_resizeable_ram(MemoryRegion *mr, Object *owner, const char *name,
+                                       uint64_t size, uint64_t max,
+                                       void (*resized)(const char *, uint64_t, void *),
+                                       Error **errp)
+{
+    memory_region_init(mr, owner, name, size);
+    if (!adopt_block(mr, qemu_ram_alloc_resizeable(size, max, resized, mr, errp))) {
+        return false;
+    }
+    make_migratable(mr);
+    return true;
+}
+
 void memory_region_init_alias(MemoryRegion *mr, Object *owner, const char *name, MemoryRegion *orig,
                               hwaddr offset, uint64_t size)
 {

@@ -8,6 +8,7 @@
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/units.h"
+#include "system/memory.h"
 #include "system/ramblock.h"
 #include <linux/falloc.h>
 #include <linux/magic.h>
@@ -111,7 +112,7 @@ static RAMBlock *ram_block_new(ram_addr_t size, ram_addr_t max_size, uint32_t ra
     rb->mr = mr;
     rb->flags = ram_flags;
     rb->fd = -1;
-    rb->page_size = page;
+    rb->page_size = rb->resize_unit = page;
     rb->used_length = ROUND_UP(size, page);
     rb->max_length = MAX(ROUND_UP(max_size, page), rb->used_length);
     return rb;
@@ -299,6 +300,13 @@ void qemu_ram_free(RAMBlock *rb)
     g_free(rb);
 }
 
+void qemu_ram_set_resize_unit(RAMBlock *rb, ram_addr_t unit)
+{
+    assert(unit && QEMU_IS_ALIGNED(unit, rb->page_size) &&
+           QEMU_IS_ALIGNED(rb->used_length, unit));
+    rb->resize_unit = unit;
+}
+
 int qemu_ram_resize(RAMBlock *rb, ram_addr_t newsize, Error **errp)
 {
     ram_addr_t old = rb->used_length;
@@ -308,7 +316,9 @@ int qemu_ram_resize(RAMBlock *rb, ram_addr_t newsize, Error **errp)
                    rb->max_length);
         return -EINVAL;
     }
-    newsize = ROUND_UP(newsize, rb->page_size);
+    if (rb->resize_unit == rb->page_size) {
+        newsize = ROUND_UP(newsize, rb->page_size);
+    }
     if (newsize == old) {
         return 0;
     }
@@ -316,15 +326,33 @@ int qemu_ram_resize(RAMBlock *rb, ram_addr_t newsize, Error **errp)
         error_setg(errp, "Size mismatch: %s: 0x%" PRIx64 " != 0x%" PRIx64, rb->idstr, newsize, old);
         return -EINVAL;
     }
-    if (newsize < old) {
-        /* What is cut off reads as zero should the block grow again. */
-        memset(rb->host + newsize, 0, old - newsize);
-    } else {
+    if (!newsize || !QEMU_IS_ALIGNED(newsize, rb->resize_unit)) {
+        error_setg(errp, "Size unusable: %s: expected a multiple of 0x%" PRIx64 " up to 0x%" PRIx64
+                   ", found 0x%" PRIx64, rb->idstr, rb->resize_unit, rb->max_length, newsize);
+        return -EINVAL;
+    }
+    if (rb->bmap) {
+        error_setg(errp, "Size of %s cannot change from 0x%" PRIx64 " to 0x%" PRIx64
+                   " while it is being migrated", rb->idstr, old, newsize);
+        return -EBUSY;
+    }
+    if (newsize > old) {
         ram_block_set_dirty(rb, old, newsize - old);
+        rb->used_length = newsize;
+    }
+    /* One change for those who map it, and for what @resized does to other regions. */
+    memory_region_transaction_begin();
+    if (rb->mr) {
+        memory_region_set_size(rb->mr, newsize);
     }
     rb->used_length = newsize;
     if (rb->resized) {
         rb->resized(rb->idstr, newsize, rb->host);
+    }
+    memory_region_transaction_commit();
+    if (newsize < old) {
+        /* What is cut off, and no longer mapped, reads as zero should the block grow again. */
+        memset(rb->host + newsize, 0, old - newsize);
     }
     return 0;
 }

@@ -288,11 +288,16 @@ void qemu_system_reset(ShutdownCause reason)
     vm_set_suspended(false);
 }
 
+/* Whoever stopped the machine first has settled this already. */
 static void carry_out_suspend(void)
 {
     pause_all_vcpus();
     notifier_list_notify(&suspend_notifiers, NULL);
-    runstate_set(RUN_STATE_SUSPENDED);
+    if (runstate_is_running()) {
+        runstate_set(RUN_STATE_SUSPENDED);
+    } else {
+        vm_set_suspended(true);
+    }
     qapi_event_send_suspend();
 }
 
@@ -305,6 +310,18 @@ static void carry_out_wakeup(WakeupReason reason)
     notifier_list_notify(&wakeup_notifiers, &reason);
     resume_all_vcpus();
     qapi_event_send_wakeup();
+}
+
+void qemu_system_settle_sleep(void)
+{
+    WakeupReason reason = qatomic_xchg(&wakeup_reason, QEMU_WAKEUP_REASON_NONE);
+
+    if (reason) {
+        carry_out_wakeup(reason);
+    }
+    if (qatomic_xchg(&suspend_requested, 0)) {
+        carry_out_suspend();
+    }
 }
 
 static void carry_out_reset(ShutdownCause reason)

@@ -41,7 +41,8 @@ static const uint32_t transitions[RUN_STATE__MAX] = {
                             TO(PRELAUNCH) | TO(SAVE_VM) | TO(RESTORE_VM) | TO(COLO),
     /* A failed migration puts back whatever was there before. */
     [RUN_STATE_FINISH_MIGRATE] = TO(RUNNING) | TO(PAUSED) | TO(SUSPENDED) | TO(SHUTDOWN) |
-                                 TROUBLE | TO(POSTMIGRATE) | TO(PRELAUNCH) | TO(COLO),
+                                 TO(DEBUG) | TROUBLE | TO(POSTMIGRATE) | TO(PRELAUNCH) |
+                                 TO(COLO),
     [RUN_STATE_POSTMIGRATE] = TO(RUNNING) | TO(SUSPENDED) | TO(FINISH_MIGRATE) | TO(PRELAUNCH),
     [RUN_STATE_SAVE_VM] = TO(RUNNING) | TO(SUSPENDED),
     [RUN_STATE_RESTORE_VM] = TO(RUNNING) | TO(SUSPENDED) | TO(PRELAUNCH),

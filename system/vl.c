@@ -12,6 +12,9 @@
 #include <json-c/json.h>
 #include "chardev/char-fe.h"
 #include "cmdline.h"
+#include "cmdline-drive.h"
+#include "cmdline-more.h"
+#include "cmdline-process.h"
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "hw/qdev-properties.h"
@@ -24,7 +27,9 @@
 #include "qapi/qapi-visit-migration.h"
 #include "qapi/qobject-input-visitor.h"
 #include "qemu/cutils.h"
+#include "qemu/datadir.h"
 #include "qemu/error-report.h"
+#include "qemu/log.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qom/object_interfaces.h"
@@ -210,9 +215,12 @@ static MachineClass *select_machine(void)
     MachineClass *mc = type ? machine_find_class(type, NULL) : machine_find_default();
 
     if (mc) {
+        if (mc->deprecation_reason) {
+            warn_report("Machine type '%s' is deprecated: %s", mc->name, mc->deprecation_reason);
+        }
         return mc;
     }
-    error_report(type ? "unsupported machine type '%s'" : "No machine specified, and there is no "
+    error_report(type ? "unsupported machine type: \"%s\"" : "No machine specified, and there is no "
                  "default", type);
     error_printf("Use -machine help to list supported machines\n");
     exit(1);
@@ -264,6 +272,7 @@ static void configure_machine(MachineState *ms)
     if (cmdline.memory && !machine_parse_memory_text(ms, cmdline.memory->arg, &err)) {
         cmdline_fail(cmdline.memory, err);
     }
+    ms->boot_order = g_strdup(cmdline.boot_order);
     if (cmdline.smp && !machine_parse_smp_text(ms, cmdline.smp->arg, &err)) {
         cmdline_fail(cmdline.smp, err);
     }
@@ -408,7 +417,10 @@ void qemu_init(int argc, char **argv)
 
     init_process(argc, argv);
     cmdline_parse(argc, argv);
-    if (!os_daemonize(&err) || (cmdline.pidfile && !os_write_pidfile(cmdline.pidfile, &err))) {
+    qemu_add_default_data_dirs();
+    if (!qemu_log_check(&err) || !os_daemonize(&err) ||
+        (cmdline.pidfile && !os_write_pidfile(cmdline.pidfile, &err)) ||
+        !os_start_async_teardown(&err) || !cmdline_enter_sandbox(&err)) {
         fail(err);
     }
     init_subsystems();
@@ -435,11 +447,15 @@ void qemu_init(int argc, char **argv)
     }
     create_objects();
     create_serials();
+    cmdline_create_drives();
     select_cpu(ms);
+    ms->mem_prealloc = cmdline.mem_prealloc;
     if (!machine_run_board_init(ms, cmdline.mem_path, &err)) {
         fail(err);
     }
+    cmdline_add_fw_cfg_files();
     create_devices();
+    cmdline_check_drives();
     qdev_machine_creation_done();
     machine_notify_init_done();
     /* Behind all devices, where readers of other programs' streams are used to finding it. */
@@ -451,6 +467,9 @@ void qemu_init(int argc, char **argv)
 
     create_monitors();
     start_incoming();
+    if (!os_change_root_and_user(&err)) {
+        fail(err);
+    }
     if (!cmdline.incoming->len && autostart) {
         vm_start();
     }

@@ -231,20 +231,3 @@ const char *qemu_get_exec_dir(void)
 {
     return exec_dir;
 }
-
-char *qemu_find_file(int type, const char *name)
-{
-    const char *dirs[] = {exec_dir, CONFIG_QEMU_DATADIR, "/usr/share/qemu", "/usr/share/seabios"};
-
-    if (access(name, R_OK) == 0) {
-        return g_strdup(name);
-    }
-    for (int i = 0; i < (int)ARRAY_SIZE(dirs); i++) {
-        g_autofree char *path = dirs[i] ? g_build_filename(dirs[i], name, NULL) : NULL;
-
-        if (path && access(path, R_OK) == 0) {
-            return g_steal_pointer(&path);
-        }
-    }
-    return NULL;
-}

@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "hw/boards.h"
 #include "kvm-internal.h"
 #include "qemu/error-report.h"
 
@@ -15,10 +16,16 @@ bool kvm_gsi_routing_allowed;
 
 int kvm_irqchip_init(MachineState *ms, KVMState *s)
 {
+    ObjectClass *oc = object_get_class(OBJECT(ms));
     int ret;
 
     if (s->irqchip_mode == KVM_IRQCHIP_OFF) {
         return 0;
+    }
+    if (s->irqchip_mode == KVM_IRQCHIP_DEFAULT && oc
+        && MACHINE_CLASS(oc)->default_kernel_irqchip_split
+        && kvm_check_extension(s, KVM_CAP_SPLIT_IRQCHIP)) {
+        s->irqchip_mode = KVM_IRQCHIP_SPLIT;
     }
     if (!kvm_check_extension(s, KVM_CAP_IRQCHIP)) {
         if (s->irqchip_mode == KVM_IRQCHIP_DEFAULT) {
@@ -67,24 +74,58 @@ int kvm_set_irq(KVMState *s, int irq, int level)
     return status ? event.status : 1;
 }
 
-void kvm_irqchip_add_irq_route(KVMState *s, int gsi, int irqchip, int pin)
+static void add_route(KVMState *s, const struct kvm_irq_routing_entry *entry)
 {
     struct kvm_irq_routing *routes = s->irq_routes;
 
-    if (!routes) {
-        return;
-    }
     if (routes->nr == (unsigned)s->nr_allocated_irq_routes) {
         s->nr_allocated_irq_routes = MAX(64, s->nr_allocated_irq_routes * 2);
         routes = g_realloc(routes, sizeof(*routes) + s->nr_allocated_irq_routes
                            * sizeof(routes->entries[0]));
         s->irq_routes = routes;
     }
-    routes->entries[routes->nr++] = (struct kvm_irq_routing_entry) {
+    routes->entries[routes->nr++] = *entry;
+}
+
+void kvm_irqchip_add_irq_route(KVMState *s, int gsi, int irqchip, int pin)
+{
+    struct kvm_irq_routing_entry entry = {
         .gsi = gsi,
         .type = KVM_IRQ_ROUTING_IRQCHIP,
         .u.irqchip = { .irqchip = irqchip, .pin = pin },
     };
+
+    if (s->irq_routes) {
+        add_route(s, &entry);
+    }
+}
+
+bool kvm_irqchip_set_msi_route(KVMState *s, int gsi, uint64_t address, uint32_t data)
+{
+    struct kvm_irq_routing_entry entry = {
+        .gsi = gsi,
+        .type = KVM_IRQ_ROUTING_MSI,
+        .u.msi = { .address_lo = (uint32_t)address, .address_hi = address >> 32, .data = data },
+    };
+
+    if (!s->irq_routes) {
+        return false;
+    }
+    for (unsigned i = 0; i < s->irq_routes->nr; i++) {
+        struct kvm_irq_routing_entry *old = &s->irq_routes->entries[i];
+
+        if (old->gsi == entry.gsi && old->type == KVM_IRQ_ROUTING_MSI) {
+            if (old->u.msi.address_lo == entry.u.msi.address_lo
+                && old->u.msi.address_hi == entry.u.msi.address_hi
+                && old->u.msi.data == entry.u.msi.data) {
+                return false;
+            }
+            *old = entry;
+            return true;
+        }
+    }
+    add_route(s, &entry);
+    return true;
 }
 
 void kvm_irqchip_commit_routes(KVMState *s)

@@ -94,10 +94,10 @@ typedef struct SerialState {
     int32_t thr_ipending;       /* -1 while loading: to be told from iir */
     int32_t timeout_ipending;
     SerialFifo recv_fifo, xmit_fifo;
-    QEMUTimer fifo_timeout_timer;
+    QEMUTimer *fifo_timeout_timer;
     /* Of modem lines polled at a real port, which others may do: taken and forgotten. */
     int32_t poll_msl;
-    QEMUTimer modem_status_poll;
+    QEMUTimer *modem_status_poll;
 
     CharBackend chr;
     guint watch_tag;
@@ -186,7 +186,7 @@ static int64_t character_time(const SerialState *s)
 
 static void arm_receive_timeout(SerialState *s)
 {
-    timer_mod_ns(&s->fifo_timeout_timer,
+    timer_mod_ns(s->fifo_timeout_timer,
                  qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) + 4 * character_time(s));
 }
 
@@ -262,7 +262,7 @@ static uint8_t read_data(SerialState *s)
             arm_receive_timeout(s);
         } else {
             s->lsr &= ~(LSR_DATA | LSR_BREAK);
-            timer_del(&s->fifo_timeout_timer);
+            timer_del(s->fifo_timeout_timer);
         }
         s->timeout_ipending = 0;
     }
@@ -392,7 +392,7 @@ static void write_fcr(SerialState *s, uint8_t value)
 
     if (toggled || (value & FCR_CLEAR_RECEIVE)) {
         s->lsr &= ~(LSR_DATA | LSR_BREAK);
-        timer_del(&s->fifo_timeout_timer);
+        timer_del(s->fifo_timeout_timer);
         s->timeout_ipending = 0;
         fifo_reset(&s->recv_fifo);
     }
@@ -558,7 +558,7 @@ static bool xmit_fifo_needed(void *opaque)
 
 static bool timer_needed(void *opaque)
 {
-    return timer_pending(&((SerialState *)opaque)->fifo_timeout_timer);
+    return timer_pending(((SerialState *)opaque)->fifo_timeout_timer);
 }
 
 static bool timeout_ipending_needed(void *opaque)
@@ -589,11 +589,11 @@ SUBSECTION(recv_fifo, recv_fifo_needed,
            VMSTATE_STRUCT(recv_fifo, SerialState, 1, vmstate_fifo, SerialFifo));
 SUBSECTION(xmit_fifo, xmit_fifo_needed,
            VMSTATE_STRUCT(xmit_fifo, SerialState, 1, vmstate_fifo, SerialFifo));
-SUBSECTION(fifo_timeout_timer, timer_needed, VMSTATE_TIMER(fifo_timeout_timer, SerialState));
+SUBSECTION(fifo_timeout_timer, timer_needed, VMSTATE_TIMER_PTR(fifo_timeout_timer, SerialState));
 SUBSECTION(timeout_ipending, timeout_ipending_needed,
            VMSTATE_INT32(timeout_ipending, SerialState));
 SUBSECTION(poll, poll_needed, VMSTATE_INT32(poll_msl, SerialState),
-           VMSTATE_TIMER(modem_status_poll, SerialState));
+           VMSTATE_TIMER_PTR(modem_status_poll, SerialState));
 
 static int serial_pre_save(void *opaque)
 {
@@ -613,7 +613,7 @@ static int serial_pre_load(void *opaque)
     s->tsr_retry = 0;
     fifo_reset(&s->recv_fifo);
     fifo_reset(&s->xmit_fifo);
-    timer_del(&s->fifo_timeout_timer);
+    timer_del(s->fifo_timeout_timer);
     return 0;
 }
 
@@ -627,7 +627,7 @@ static int serial_post_load(void *opaque, int version_id)
     if (s->timeout_ipending < 0) {
         s->timeout_ipending = (s->iir & IIR_ID) == IIR_TIMEOUT;
     }
-    timer_del(&s->modem_status_poll);
+    timer_del(s->modem_status_poll);
     s->poll_msl = -1;
     set_fcr(s, version_id < 3 ? 0 : s->fcr_vmstate);
     /* It is sent when the machine runs: the sender may yet go on itself. */
@@ -686,7 +686,7 @@ static void serial_reset(DeviceState *dev)
     s->tsr_retry = 0;
     s->thr_ipending = s->timeout_ipending = 0;
     s->poll_msl = -1;
-    timer_del(&s->fifo_timeout_timer);
+    timer_del(s->fifo_timeout_timer);
     fifo_reset(&s->recv_fifo);
     fifo_reset(&s->xmit_fifo);
     qemu_set_irq(s->irq, 0);
@@ -707,8 +707,8 @@ static void serial_initfn(Object *obj)
 
     fifo_init(&s->recv_fifo);
     fifo_init(&s->xmit_fifo);
-    timer_init_ns(&s->fifo_timeout_timer, QEMU_CLOCK_VIRTUAL, receive_timeout, s);
-    timer_init_ns(&s->modem_status_poll, QEMU_CLOCK_VIRTUAL, receive_timeout, s);
+    s->fifo_timeout_timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, receive_timeout, s);
+    s->modem_status_poll = timer_new_ns(QEMU_CLOCK_VIRTUAL, receive_timeout, s);
     sysbus_init_irq(SYS_BUS_DEVICE(obj), &s->irq);
 }
 
@@ -716,8 +716,8 @@ static void serial_finalize(Object *obj)
 {
     SerialState *s = &ISA_SERIAL(obj)->state;
 
-    timer_del(&s->fifo_timeout_timer);
-    timer_del(&s->modem_status_poll);
+    timer_free(s->fifo_timeout_timer);
+    timer_free(s->modem_status_poll);
     g_free(s->recv_fifo.data);
     g_free(s->xmit_fifo.data);
 }

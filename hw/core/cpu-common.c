@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include "hw/core/cpu.h"
 #include "migration/vmstate.h"
+#include "qemu/log.h"
 #include "system/address-spaces.h"
 #include "system/cpus.h"
 
@@ -119,6 +120,14 @@ static void cpu_common_reset_hold(Object *obj, ResetType type)
     CPUState *cpu = CPU(obj);
     const AccelOpsClass *ops = cpus_get_accel();
 
+    if (qemu_loglevel_mask(CPU_LOG_RESET) && cpu->cc->dump_state) {
+        GString *text = g_string_new(NULL);
+
+        g_string_printf(text, "CPU Reset (CPU %d)\n", cpu->cpu_index);
+        cpu->cc->dump_state(cpu, text, 0);
+        qemu_log_text(text->str);
+        g_string_free(text, true);
+    }
     cpu->interrupt_request = 0;
     cpu->halted = cpu->start_powered_off;
     cpu->exception_index = -1;

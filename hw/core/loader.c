@@ -67,6 +67,16 @@ bool rom_add_blob(const char *name, void *data, uint64_t len, uint64_t zeros, hw
     return true;
 }
 
+void rom_describe(GString *out)
+{
+    for (unsigned i = 0; roms && i < roms->len; i++) {
+        const Rom *rom = g_ptr_array_index(roms, i);
+
+        g_string_append_printf(out, "addr=%016" PRIx64 " size=0x%06" PRIx64 " mem=ram name=\"%s\"\n",
+                               rom->addr, rom->len + rom->zeros, rom->name);
+    }
+}
+
 hwaddr rom_highest_end(hwaddr limit)
 {
     hwaddr highest = 0;

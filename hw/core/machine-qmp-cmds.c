@@ -5,9 +5,14 @@
  */
 #include "qemu/osdep.h"
 #include <json-c/json.h>
+#include "hw/acpi/acpi_dev_interface.h"
 #include "hw/boards.h"
+#include "hw/core/cpu.h"
+#include "qapi/clone-visitor.h"
 #include "qapi/error.h"
+#include "qapi/qapi-commands-acpi.h"
 #include "qapi/qapi-commands-machine.h"
+#include "qapi/qapi-visit-machine.h"
 #include "qapi/util.h"
 #include "qemu/uuid.h"
 #include "qom/object.h"
@@ -112,4 +117,59 @@ UuidInfo *qmp_query_uuid(Error **errp)
 
     info->UUID = qemu_uuid_unparse_strdup(&qemu_uuid);
     return info;
+}
+
+CurrentMachineParams *qmp_query_current_machine(Error **errp)
+{
+    CurrentMachineParams *params = g_new0(CurrentMachineParams, 1);
+
+    params->wakeup_suspend_support = qemu_wakeup_suspend_enabled();
+    return params;
+}
+
+HotpluggableCPUList *qmp_query_hotpluggable_cpus(Error **errp)
+{
+    MachineClass *mc = MACHINE_GET_CLASS(current_machine);
+    HotpluggableCPUList *list = NULL;
+    const CPUArchIdList *places;
+
+    if (!mc->has_hotpluggable_cpus || !mc->possible_cpu_arch_ids) {
+        error_setg(errp, "machine does not support hot-plugging CPUs");
+        return NULL;
+    }
+    places = mc->possible_cpu_arch_ids(current_machine);
+    for (int i = 0; i < places->len; i++) {
+        const CPUArchId *place = &places->cpus[i];
+        HotpluggableCPU *info = g_new0(HotpluggableCPU, 1);
+
+        info->type = g_strdup(place->type ?: current_machine->cpu_type);
+        info->vcpus_count = place->vcpus_count;
+        info->props = QAPI_CLONE(CpuInstanceProperties, &place->props);
+        if (place->cpu) {
+            info->qom_path = object_get_canonical_path(OBJECT(place->cpu));
+        }
+        QAPI_LIST_PREPEND(list, info);
+    }
+    return list;
+}
+
+ACPIOSTInfoList *qmp_query_acpi_ospm_status(Error **errp)
+{
+    bool ambiguous = false;
+
+    if (!object_resolve_path_type("", TYPE_ACPI_DEVICE_IF, &ambiguous) && !ambiguous) {
+        error_setg(errp, "command is not supported, missing ACPI device");
+    }
+    return NULL;
+}
+
+void qmp_inject_nmi(Error **errp)
+{
+    MachineClass *mc = MACHINE_GET_CLASS(current_machine);
+
+    if (!mc->inject_nmi) {
+        error_setg(errp, "machine does not provide NMIs");
+        return;
+    }
+    mc->inject_nmi(current_machine);
 }

@@ -60,9 +60,15 @@ MachineClass *machine_find_class(const char *name, Error **errp)
     return found;
 }
 
+/* Families first, each from its last name on; then those that have none. */
 static gint compare_machines(gconstpointer a, gconstpointer b)
 {
-    return strcmp(MACHINE_CLASS(a)->name, MACHINE_CLASS(b)->name);
+    const MachineClass *ma = MACHINE_CLASS(a), *mb = MACHINE_CLASS(b);
+
+    if (!ma->family || !mb->family) {
+        return ma->family ? -1 : mb->family ? 1 : strcmp(ma->name, mb->name);
+    }
+    return strcmp(ma->family, mb->family) ?: strcmp(mb->name, ma->name);
 }
 
 void machine_print_help(void)
@@ -252,6 +258,7 @@ static bool make_default_memdev(MachineState *ms, const char *mem_path, Error **
     bool ok = false;
 
     if ((mem_path && !object_property_set_str(obj, "mem-path", mem_path, errp)) ||
+        !object_property_set_bool(obj, "prealloc", ms->mem_prealloc, errp) ||
         !object_property_set_uint(obj, "size", ms->ram_size, errp)) {
         goto out;
     }

@@ -35,7 +35,7 @@ void dump_vmstate_json_to_file(FILE *out)
     json_writer_start_object(w, NULL);
     json_writer_start_object(w, "vmschkmachine");
     json_writer_str(w, "Name", current_machine
-                                   ? object_get_typename(OBJECT(current_machine)) : "none");
+                                   ? MACHINE_GET_CLASS(current_machine)->name : "none");
     json_writer_end_object(w);
     g_slist_foreach(types, dump_device_class, w);
     json_writer_end_object(w);

@@ -1,6 +1,6 @@
 /*
  * The ROM of machines without firmware: the code at the reset vector, which enters 32-bit protected
- * mode and jumps to the kernel, and the MP table, by which a kernel without ACPI finds CPUs and
+ * mode and jumps to the kernel (or stays in real mode, for a boot sector), and the MP table, by which a kernel without ACPI finds CPUs and
  * interrupt lines.
  *
  * Starting through a ROM rather than by setting registers makes every reset the same, on whichever
@@ -119,7 +119,7 @@ static void put_mp_table(const X86Setup *x, uint8_t *rom)
 
     put(&w, "PCMP", 4);
     PUT(&w, 0, 0, 4, 0);                        /* length, revision 1.4, checksum */
-    put(&w, "GODWIT  microvm     ", 20);
+    put(&w, x->boots_disks ? "GODWIT  PC          " : "GODWIT  microvm     ", 20);
     put_le32(&w, 0);
     put_le32(&w, 0);                            /* no OEM table; the number of entries */
     put_le32(&w, APIC_DEFAULT_ADDRESS);
@@ -165,6 +165,10 @@ static void put_mp_table(const X86Setup *x, uint8_t *rom)
 
 void x86_make_start_rom(const X86Setup *x, uint8_t *rom)
 {
-    put_start_code(x, rom);
+    if (x->boot_sector) {
+        x86_put_boot_code(rom);
+    } else {
+        put_start_code(x, rom);
+    }
     put_mp_table(x, rom);
 }

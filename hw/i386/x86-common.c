@@ -4,17 +4,23 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "hw/acpi/aml-build.h"
+#include "hw/i386/apic.h"
 #include "hw/i386/x86.h"
 #include "hw/loader.h"
 #include "hw/nvram/fw_cfg.h"
+#include "qemu/datadir.h"
 #include "qemu/error-report.h"
 #include "qemu/units.h"
 #include "system/address-spaces.h"
 #include "system/cpus.h"
+#include "system/reset.h"
+#include "system/runstate.h"
 #include "target/i386/cpu.h"
 
-#define FIRMWARE_MAX (16 * MiB)
-#define FOUR_GIB     (4 * GiB)
+#define FIRMWARE_MAX     (16 * MiB)
+#define X86_ISA_BIOS_MAX (128 * KiB)
+#define FOUR_GIB         (4 * GiB)
 
 static void add_range(X86Setup *x, uint64_t from, uint64_t to, uint32_t type)
 {
@@ -29,7 +35,7 @@ void x86_ram_init(X86Setup *x)
     MachineState *ms = x->ms;
     Object *owner = OBJECT(ms);
 
-    x->below_4g = MIN(ms->ram_size, X86_RAM_SPLIT);
+    x->below_4g = MIN(ms->ram_size, x->ram_split ?: X86_RAM_SPLIT);
     x->above_4g = ms->ram_size - x->below_4g;
     memory_region_init_alias(&x->ram_below, owner, "ram-below-4g", ms->ram, 0, x->below_4g);
     memory_region_add_subregion(get_system_memory(), 0, &x->ram_below);
@@ -87,9 +93,8 @@ bool x86_cpus_init(MachineState *ms, Error **errp)
 
 static uint8_t *load_firmware(const char *name, uint64_t *len, Error **errp)
 {
-    g_autofree char *elsewhere = g_build_filename(CONFIG_QEMU_DATADIR, name, NULL);
-    bool here = strchr(name, '/') || g_file_test(name, G_FILE_TEST_EXISTS);
-    uint8_t *data = load_file(here ? name : elsewhere, FIRMWARE_MAX, len, errp);
+    g_autofree char *path = qemu_find_file(name);
+    uint8_t *data = load_file(path ?: name, FIRMWARE_MAX, len, errp);
 
     if (data && (!*len || *len % X86_ROM_SIZE)) {
         error_setg(errp, "firmware '%s' has %" PRIu64 " bytes: a multiple of 65536 is needed", name,
@@ -99,30 +104,96 @@ static uint8_t *load_firmware(const char *name, uint64_t *len, Error **errp)
     return data;
 }
 
-bool x86_bios_init(X86Setup *x, Error **errp)
+/* The block got another length (a stream's): it ends below 4 GiB, and its last below 1 MiB. */
+static void place_bios(X86Setup *x)
 {
-    Object *owner = OBJECT(x->ms);
-    uint64_t size = X86_ROM_SIZE, isa_size;
-    g_autofree uint8_t *data = NULL;
+    uint64_t size = x->bios.ram_block->used_length, isa_size = MIN(size, X86_ISA_BIOS_MAX);
 
-    if (x->ms->firmware && *x->ms->firmware) {
-        data = load_firmware(x->ms->firmware, &size, errp);
-        if (!data) {
-            return false;
-        }
-    } else {
-        data = g_malloc0(size);
-        x86_make_start_rom(x, data);
+    memory_region_transaction_begin();
+    memory_region_set_address(&x->bios, FOUR_GIB - size);
+    memory_region_set_size(&x->isa_bios, isa_size);
+    memory_region_set_alias_offset(&x->isa_bios, size - isa_size);
+    memory_region_set_address(&x->isa_bios, 0x100000 - isa_size);
+    memory_region_transaction_commit();
+}
+
+static X86Setup *bios_owner;    /* the one machine */
+
+static void bios_resized(const char *idstr, uint64_t length, void *host)
+{
+    place_bios(bios_owner);
+}
+
+/*
+ * Our firmware goes to the end of the block, whatever its length; that does not change, as the
+ * block may be on its way out. Only firmware that came with the guest and is smaller than ours
+ * stays as it is.
+ */
+static void bios_reset(void *opaque)
+{
+    X86Setup *x = opaque;
+    RAMBlock *rb = x->bios.ram_block;
+
+    if (runstate_check(RUN_STATE_INMIGRATE)) {
+        return;
     }
-    /* As if copied to RAM already: firmware for this machine keeps its variables there. */
-    if (!memory_region_init_ram(&x->bios, NULL, "pc.bios", size, errp)) {
+    if (rb->used_length < x->firmware_len) {
+        warn_report("the guest came with firmware of 0x%" PRIx64 " bytes, where this machine has "
+                    "0x%" PRIx64 ": it is kept", rb->used_length, x->firmware_len);
+        return;
+    }
+    address_space_set(&address_space_memory, FOUR_GIB - rb->used_length, 0,
+                      rb->used_length - x->firmware_len, MEMTXATTRS_UNSPECIFIED);
+    address_space_write_rom(&address_space_memory, FOUR_GIB - x->firmware_len,
+                            MEMTXATTRS_UNSPECIFIED, x->firmware, x->firmware_len);
+}
+
+/* Without firmware nobody else puts the tables where the guest looks for them. */
+static bool put_acpi(X86Setup *x, Error **errp)
+{
+    AcpiTables *t = x->acpi;
+
+    if (t->tables->len > X86_ROM_RSDP - X86_ROM_ACPI) {
+        error_setg(errp, "the ACPI tables have %u bytes: more than fit into the start-up ROM",
+                   t->tables->len);
         return false;
     }
-    memory_region_add_subregion(get_system_memory(), FOUR_GIB - size, &x->bios);
+    if (!acpi_link(t, X86_ROM_LOW + X86_ROM_ACPI, X86_ROM_LOW + X86_ROM_RSDP, errp)) {
+        return false;
+    }
+    memcpy(x->firmware + X86_ROM_ACPI, t->tables->data, t->tables->len);
+    memcpy(x->firmware + X86_ROM_RSDP, t->rsdp->data, t->rsdp->len);
+    return true;
+}
 
+bool x86_bios_init(X86Setup *x, Error **errp)
+{
+    x->firmware_len = X86_ROM_SIZE;
+    if (x->ms->firmware && *x->ms->firmware) {
+        x->firmware = load_firmware(x->ms->firmware, &x->firmware_len, errp);
+        if (!x->firmware) {
+            return false;
+        }
+        apic_firmware_wires_pic = true;
+    } else {
+        x->firmware = g_malloc0(x->firmware_len);
+        x86_make_start_rom(x, x->firmware);
+        if (x->acpi && !put_acpi(x, errp)) {
+            return false;
+        }
+    }
+    /* As if copied to RAM already: firmware for this machine keeps its variables there. */
+    bios_owner = x;
+    if (!memory_region_init_resizeable_ram(&x->bios, NULL, "pc.bios", x->firmware_len,
+                                           FIRMWARE_MAX, bios_resized, errp)) {
+        return false;
+    }
+    qemu_ram_set_resize_unit(x->bios.ram_block, X86_ROM_SIZE);
+    memory_region_add_subregion(get_system_memory(), 0, &x->bios);
     /* The last of it shows below 1 MiB too, in place of RAM. */
-    isa_size = MIN(size, 2 * X86_ROM_SIZE);
-    memory_region_init_alias(&x->isa_bios, owner, "isa-bios", &x->bios, size - isa_size, isa_size);
-    memory_region_add_subregion_overlap(get_system_memory(), 0x100000 - isa_size, &x->isa_bios, 1);
-    return rom_add_blob("firmware", g_steal_pointer(&data), size, 0, FOUR_GIB - size, errp);
+    memory_region_init_alias(&x->isa_bios, OBJECT(x->ms), "isa-bios", &x->bios, 0, X86_ROM_SIZE);
+    memory_region_add_subregion_overlap(get_system_memory(), 0xf0000, &x->isa_bios, 1);
+    place_bios(x);
+    qemu_register_reset(bios_reset, x);
+    return true;
 }

@@ -14,6 +14,7 @@
 #include "qemu/osdep.h"
 #include "hw/i386/apic.h"
 #include "hw/intc/apic_common.h"
+#include "qemu/log.h"
 #include "system/address-spaces.h"
 
 #define LVT_MODE(lvt)  ((lvt) >> 8 & 7)
@@ -96,8 +97,13 @@ static void update(APICCommonState *s)
     }
 }
 
+void (*apic_pic_wire)(bool level);
+
 void apic_pic_output(bool level)
 {
+    if (apic_pic_wire) {
+        apic_pic_wire(level);
+    }
     for (guint i = 0; apics && i < apics->len; i++) {
         APICCommonState *s = g_ptr_array_index(apics, i);
 
@@ -110,6 +116,7 @@ void apic_pic_output(bool level)
 static void accept_vector(APICCommonState *s, uint8_t vector, bool level)
 {
     if (vector < 16) {
+        qemu_log_mask(LOG_GUEST_ERROR, "apic %u: interrupt with vector %u\n", s->id, vector);
         s->esr |= ESR_RECEIVE_ILLEGAL;
         return;
     }
@@ -135,7 +142,8 @@ static void end_of_interrupt(APICCommonState *s)
 int cpu_get_pic_interrupt(CPUX86State *env)
 {
     X86CPU *cpu = env_archcpu(env);
-    APICCommonState *s = cpu->apic_state ? APIC_COMMON(cpu->apic_state) : NULL;
+    /* Elsewhere, the APIC has only the PIC's interrupts from here. */
+    APICCommonState *s = apics && cpu->apic_state ? APIC_COMMON(cpu->apic_state) : NULL;
     int vector = s ? pending(s) : NO_VECTOR;
 
     if (vector != NO_VECTOR) {

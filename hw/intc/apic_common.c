@@ -138,6 +138,8 @@ void apic_common_init(APICCommonState *s)
     }
 }
 
+bool apic_firmware_wires_pic;
+
 static void apic_reset(void *opaque)
 {
     APICCommonState *s = opaque;
@@ -149,8 +151,8 @@ static void apic_reset(void *opaque)
     s->id = s->initial_id;
     s->arb_id = 0;
     s->sipi_vector = 0;
-    if (bsp) {
-        /* The PIC's interrupts reach the first processor before anybody programs anything. */
+    if (bsp && !apic_firmware_wires_pic) {
+        /* The PIC's interrupts reach the first processor, as if firmware had seen to it. */
         s->lvt[APIC_LVT_LINT0] = APIC_DM_EXTINT << 8;
     }
 }

@@ -239,8 +239,11 @@ static const MemoryRegionOps elcr_ops = {
 static int pic_post_load(PICCommonState *s)
 {
     s->priority_add &= 7; /* from outside: lines are counted from it */
-    /* Without passing it on: what it leads to is loaded by itself. */
+    /* Without passing it on: what it leads to is loaded by itself. But for CPUs outside. */
     s->output = next_line(s) >= 0;
+    if (s->master && apic_pic_wire) {
+        apic_pic_wire(s->output);
+    }
     return 0;
 }
 
@@ -295,13 +298,34 @@ static void gsi_handler(void *opaque, int n, int level)
         set_line(pics[n / 8], n % 8, level);
     }
     if (ioapic && n < IOAPIC_NUM_PINS) {
-        qemu_set_irq(qdev_get_gpio_in(ioapic, n), level);
+        /* The timer's line sits at pin 2 on every PC. */
+        qemu_set_irq(qdev_get_gpio_in(ioapic, n == 0 ? 2 : n), level);
     }
 }
 
 qemu_irq *soft_gsi_allocate(DeviceState *ioapic, int n)
 {
     return qemu_allocate_irqs(gsi_handler, ioapic, n);
+}
+
+typedef struct SecondLines {
+    DeviceState *ioapic;
+    int first;
+} SecondLines;
+
+static void second_handler(void *opaque, int n, int level)
+{
+    const SecondLines *s = opaque;
+
+    qemu_set_irq(qdev_get_gpio_in(s->ioapic, n - s->first), level);
+}
+
+qemu_irq *soft_gsi_extend(qemu_irq *gsi, int n, DeviceState *second)
+{
+    SecondLines *s = g_new(SecondLines, 1); /* as long as the lines */
+
+    *s = (SecondLines) { second, n };
+    return qemu_extend_irqs(gsi, n, second_handler, s, IOAPIC_NUM_PINS);
 }
 
 static const TypeInfo i8259_types[] = {

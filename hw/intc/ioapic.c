@@ -24,36 +24,46 @@
 
 static GPtrArray *ioapics;
 
+const IOAPICBus *ioapic_bus;
+
+static void entries_changed(IOAPICCommonState *s)
+{
+    if (ioapic_bus && ioapic_bus->entries_changed) {
+        ioapic_bus->entries_changed(g_ptr_array_index(ioapics, 0) == s ? 0 : 1, s->ioredtbl);
+    }
+}
+
 static void serve_pin(IOAPICCommonState *s, int pin)
 {
     uint64_t *entry = &s->ioredtbl[pin];
     uint8_t vector = ENTRY_VECTOR(*entry);
+    unsigned mode = ENTRY_MODE(*entry);
     bool level = *entry & ENTRY_LEVEL;
 
     if (!(s->irr >> pin & 1) || *entry & IOAPIC_ENTRY_MASKED || (level && *entry & ENTRY_REMOTE)) {
         return;
     }
-    if (level) {
-        *entry |= ENTRY_REMOTE;
-    } else {
+    if (!level) {
         s->irr &= ~(1u << pin);
+    } else if (!ioapic_bus || ioapic_bus->tells_eoi) {
+        *entry |= ENTRY_REMOTE;
     }
     if (ENTRY_MODE(*entry) == APIC_DM_EXTINT) {
         vector = pic_read_irq();
+        mode = APIC_DM_FIXED;
     }
-    apic_deliver(*entry >> 56, *entry & ENTRY_LOGICAL,
-                 ENTRY_MODE(*entry) == APIC_DM_EXTINT ? APIC_DM_FIXED : ENTRY_MODE(*entry), vector,
-                 level);
+    if (ioapic_bus) {
+        ioapic_bus->deliver(*entry >> 56, *entry & ENTRY_LOGICAL, mode, vector, level);
+    } else {
+        apic_deliver(*entry >> 56, *entry & ENTRY_LOGICAL, mode, vector, level);
+    }
 }
 
 static void ioapic_set_irq(void *opaque, int pin, int level)
 {
     IOAPICCommonState *s = opaque;
-    uint32_t bit;
+    uint32_t bit = 1u << pin;
 
-    /* The timer's line sits at pin 2 on every PC. */
-    bit = 1u << (pin == 0 ? 2 : pin);
-    pin = pin == 0 ? 2 : pin;
     if (!level) {
         if (s->ioredtbl[pin] & ENTRY_LEVEL) {
             s->irr &= ~bit;
@@ -80,6 +90,25 @@ void ioapic_eoi_broadcast(uint8_t vector)
     for (guint i = 0; ioapics && i < ioapics->len; i++) {
         end_of_interrupt(g_ptr_array_index(ioapics, i), vector);
     }
+}
+
+bool ioapic_waiting_vectors(uint32_t *set)
+{
+    bool any = false;
+
+    for (guint i = 0; ioapics && i < ioapics->len; i++) {
+        const IOAPICCommonState *s = g_ptr_array_index(ioapics, i);
+
+        for (int pin = 0; pin < IOAPIC_NUM_PINS; pin++) {
+            uint64_t e = s->ioredtbl[pin];
+
+            if (e & ENTRY_LEVEL && e & ENTRY_REMOTE) {
+                set[ENTRY_VECTOR(e) / 32] |= 1u << (ENTRY_VECTOR(e) % 32);
+                any = true;
+            }
+        }
+    }
+    return any;
 }
 
 static uint32_t read_window(IOAPICCommonState *s)
@@ -114,6 +143,7 @@ static void write_window(IOAPICCommonState *s, uint32_t value)
     if (!(*entry & ENTRY_LEVEL)) {
         *entry &= ~ENTRY_REMOTE;
     }
+    entries_changed(s);
     serve_pin(s, at / 2);
 }
 
@@ -167,11 +197,25 @@ static void ioapic_realize(DeviceState *dev, Error **errp)
         ioapics = g_ptr_array_new();
     }
     g_ptr_array_add(ioapics, s);
+    /* Lines may move before this is reset. */
+    ioapic_common_reset(dev);
 }
 
 static void ioapic_unrealize(DeviceState *dev)
 {
     g_ptr_array_remove(ioapics, IOAPIC_COMMON(dev));
+}
+
+static int ioapic_post_load(IOAPICCommonState *s)
+{
+    entries_changed(s);
+    return 0;
+}
+
+static void ioapic_reset(DeviceState *dev)
+{
+    ioapic_common_reset(dev);
+    entries_changed(IOAPIC_COMMON(dev));
 }
 
 static void ioapic_class_init(ObjectClass *oc, void *data)
@@ -180,7 +224,9 @@ static void ioapic_class_init(ObjectClass *oc, void *data)
 
     dc->realize = ioapic_realize;
     dc->unrealize = ioapic_unrealize;
+    device_class_set_legacy_reset(dc, ioapic_reset);
     dc->vmsd = &vmstate_ioapic_common;
+    IOAPIC_COMMON_CLASS(oc)->post_load = ioapic_post_load;
 }
 
 DeviceState *ioapic_create(uint64_t addr)

@@ -2,7 +2,7 @@
  * The real-time clock of a PC, section "mc146818rtc".
  *
  * The time is not counted but computed: base_rtc is the clock's time (seconds since 1970) at the
- * moment last_update of the host's clock.  Timers run only for interrupts somebody has enabled:
+ * moment last_update of the clock rtc_clock.  Timers run only for interrupts somebody has enabled:
  * one at the next second for update and alarm, one for the periodic rate.
  *
  * Locking: BQL.
@@ -16,6 +16,8 @@
 #include "qapi/error.h"
 #include "qemu/timer.h"
 #include "system/address-spaces.h"
+#include "system/rtc.h"
+#include "system/runstate.h"
 
 OBJECT_DECLARE_SIMPLE_TYPE(RTCState, MC146818_RTC)
 
@@ -53,18 +55,19 @@ struct RTCState {
     uint8_t cmos_data[128];
     uint8_t cmos_index;
     QEMUTimer *periodic_timer;
-    int64_t next_periodic_time; /* ns, host clock */
+    int64_t next_periodic_time; /* ns, rtc_clock */
     uint32_t irq_coalesced, period; /* only in the stream */
+    uint16_t irq_reinject_on_ack_count; /* likewise */
     uint64_t base_rtc;          /* s */
-    uint64_t last_update;       /* ns, host clock */
+    uint64_t last_update;       /* ns, rtc_clock */
     int64_t offset;             /* ns, added to the time */
     QEMUTimer *update_timer;
     uint64_t next_alarm_time;   /* only in the stream */
 };
 
-static int64_t host_now(void)
+static int64_t clock_now(void)
 {
-    return qemu_clock_get_ns(QEMU_CLOCK_HOST);
+    return qemu_clock_get_ns(rtc_clock);
 }
 
 /* -- Time -------------------------------------------------------------------------------------- */
@@ -79,7 +82,7 @@ static bool time_runs(const RTCState *s)
 static int64_t guest_ns(const RTCState *s)
 {
     return (int64_t)s->base_rtc * NANOSECONDS_PER_SECOND + s->offset +
-           (int64_t)(host_now() - s->last_update);
+           (int64_t)(clock_now() - s->last_update);
 }
 
 static uint8_t to_register(const RTCState *s, int v)
@@ -150,7 +153,7 @@ static void take_time(RTCState *s)
     };
 
     s->base_rtc = timegm(&tm);
-    s->last_update = host_now();
+    s->last_update = clock_now();
     s->offset = 0;
 }
 
@@ -180,7 +183,7 @@ static uint32_t periodic_ticks(const RTCState *s)
 static void arm_periodic(RTCState *s)
 {
     uint32_t ticks = periodic_ticks(s);
-    int64_t period, now = host_now();
+    int64_t period, now = clock_now();
 
     s->period = ticks;
     if (!ticks) {
@@ -205,7 +208,7 @@ static void arm_update(RTCState *s)
     int64_t into_second = guest_ns(s) % NANOSECONDS_PER_SECOND;
 
     if (time_runs(s) && s->cmos_data[REG_B] & (B_UPDATE_IRQ | B_ALARM_IRQ)) {
-        timer_mod_ns(s->update_timer, host_now() + NANOSECONDS_PER_SECOND - into_second);
+        timer_mod_ns(s->update_timer, clock_now() + NANOSECONDS_PER_SECOND - into_second);
     } else {
         timer_del(s->update_timer);
     }
@@ -227,6 +230,9 @@ static void update_tick(void *opaque)
             alarm_byte_matches(s, REG_MINUTES_ALARM, REG_MINUTES) &&
             alarm_byte_matches(s, REG_HOURS_ALARM, REG_HOURS);
     raise_flags(s, C_UPDATE | (alarm ? C_ALARM : 0));
+    if (alarm && (s->cmos_data[REG_B] & B_ALARM_IRQ)) {
+        qemu_system_wakeup_request(QEMU_WAKEUP_REASON_RTC, NULL);
+    }
     arm_update(s);
 }
 
@@ -348,11 +354,40 @@ static int rtc_post_load(void *opaque, int version_id)
     return 0;
 }
 
+static int rtc_pre_load(void *opaque)
+{
+    RTCState *s = opaque;
+
+    s->irq_reinject_on_ack_count = 0;
+    return 0;
+}
+
+static bool reinject_needed(void *opaque)
+{
+    return ((RTCState *)opaque)->irq_reinject_on_ack_count != 0;
+}
+
+/*
+ * How often a lost tick has been made up for at once.  Here none is lost, but one who makes up for
+ * them may have sent it, and gets it back.
+ */
+static const VMStateDescription vmstate_rtc_reinject = {
+    .name = "mc146818rtc/irq_reinject_on_ack_count",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = reinject_needed,
+    .fields = (const VMStateField[]){
+        VMSTATE_UINT16(irq_reinject_on_ack_count, RTCState),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
 static const VMStateDescription vmstate_rtc = {
     .name = "mc146818rtc",
     .version_id = 3,
     .minimum_version_id = 1,
     .pre_save = rtc_pre_save,
+    .pre_load = rtc_pre_load,
     .post_load = rtc_post_load,
     .fields = (const VMStateField[]){
         VMSTATE_BUFFER(cmos_data, RTCState),
@@ -370,6 +405,7 @@ static const VMStateDescription vmstate_rtc = {
         VMSTATE_UINT64_V(next_alarm_time, RTCState, 3),
         VMSTATE_END_OF_LIST()
     },
+    .subsections = (const VMStateDescription *const[]) { &vmstate_rtc_reinject, NULL },
 };
 
 /* The battery keeps time and memory: a reset only ends interrupts. */
@@ -379,6 +415,7 @@ static void rtc_reset(DeviceState *dev)
 
     s->cmos_data[REG_B] &= ~(B_PERIODIC_IRQ | B_ALARM_IRQ | B_UPDATE_IRQ);
     s->cmos_data[REG_C] = 0;
+    s->irq_reinject_on_ack_count = 0;
     qemu_irq_lower(s->irq);
     arm_periodic(s);
     arm_update(s);
@@ -387,17 +424,18 @@ static void rtc_reset(DeviceState *dev)
 static void rtc_realize(DeviceState *dev, Error **errp)
 {
     RTCState *s = MC146818_RTC(dev);
-    int64_t now = host_now();
+    int64_t now = clock_now(), start = rtc_start_ns();
 
     memory_region_init_io(&s->ports, OBJECT(s), &rtc_ops, s, "rtc", 2);
     memory_region_add_subregion(get_system_io(), 0x70, &s->ports);
-    s->periodic_timer = timer_new_ns(QEMU_CLOCK_HOST, periodic_tick, s);
-    s->update_timer = timer_new_ns(QEMU_CLOCK_HOST, update_tick, s);
+    s->periodic_timer = timer_new_ns(rtc_clock, periodic_tick, s);
+    s->update_timer = timer_new_ns(rtc_clock, update_tick, s);
     s->cmos_data[REG_A] = A_DIVIDER_32K | 6; /* 1024 Hz */
     s->cmos_data[REG_B] = B_24H;
     s->cmos_data[REG_D] = D_VALID;
-    s->base_rtc = now / NANOSECONDS_PER_SECOND;
-    s->last_update = s->base_rtc * NANOSECONDS_PER_SECOND;
+    s->base_rtc = start / NANOSECONDS_PER_SECOND;
+    s->offset = start % NANOSECONDS_PER_SECOND;
+    s->last_update = now;
 }
 
 static void rtc_class_init(ObjectClass *oc, void *data)
@@ -407,6 +445,12 @@ static void rtc_class_init(ObjectClass *oc, void *data)
     dc->realize = rtc_realize;
     dc->vmsd = &vmstate_rtc;
     device_class_set_legacy_reset(dc, rtc_reset);
+}
+
+void mc146818_rtc_set_cmos(DeviceState *dev, uint8_t reg, uint8_t value)
+{
+    g_assert(reg > REG_D && reg < sizeof(MC146818_RTC(dev)->cmos_data) && reg != REG_CENTURY);
+    MC146818_RTC(dev)->cmos_data[reg] = value;
 }
 
 DeviceState *mc146818_rtc_create(qemu_irq irq)

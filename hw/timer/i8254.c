@@ -15,7 +15,8 @@
 
 OBJECT_DECLARE_SIMPLE_TYPE(PITState, I8254)
 
-#define PIT_FREQUENCY 1193182
+/* Times of changes are cut off to whole ns: only then has the output really changed. */
+#define ROUNDED 1
 
 /* How the two bytes of a count come and go. */
 enum { RW_STATE_LSB = 1, RW_STATE_MSB, RW_STATE_WORD0, RW_STATE_WORD1 };
@@ -28,27 +29,9 @@ struct PITState {
     QEMUTimer *timer;
 };
 
-static int64_t scale(int64_t value, int64_t multiply, int64_t divide)
-{
-    return (__int128)value * multiply / divide;
-}
-
-/* Ticks since it was loaded. */
-static uint64_t elapsed(const PITChannel *c, int64_t now)
-{
-    return scale(MAX(now - c->count_load_time, 0), PIT_FREQUENCY, NANOSECONDS_PER_SECOND);
-}
-
-static int64_t time_of_tick(const PITChannel *c, uint64_t tick)
-{
-    /* Rounded up, or the output would not have changed yet when the timer fires. */
-    return c->count_load_time +
-           scale(tick, NANOSECONDS_PER_SECOND, PIT_FREQUENCY) + 1;
-}
-
 static uint16_t counter(const PITChannel *c, int64_t now)
 {
-    uint64_t d = elapsed(c, now), count = MAX(c->count, 1);
+    uint64_t d = pit_elapsed(c, now), count = MAX(c->count, 1);
 
     switch (c->mode) {
     case 2:
@@ -60,67 +43,20 @@ static uint16_t counter(const PITChannel *c, int64_t now)
     }
 }
 
-static bool output(const PITChannel *c, int64_t now)
-{
-    uint64_t d = elapsed(c, now), count = MAX(c->count, 1);
-
-    switch (c->mode) {
-    case 0:
-        return d >= count;
-    case 1:
-        return d < count;
-    case 2:
-        return d && d % count == 0;
-    case 3:
-        return d % count < (count + 1) / 2;
-    default:
-        return d == count;
-    }
-}
-
-/* When the output changes next; -1: never. */
-static int64_t next_change(const PITChannel *c, int64_t now)
-{
-    uint64_t d = elapsed(c, now), count = MAX(c->count, 1), round = d / count * count, tick;
-
-    switch (c->mode) {
-    case 0:
-    case 1:
-        if (d >= count) {
-            return -1;
-        }
-        tick = count;
-        break;
-    case 2:
-        tick = d && d == round ? d + 1 : round + count;
-        break;
-    case 3:
-        tick = d - round < (count + 1) / 2 ? round + (count + 1) / 2 : round + count;
-        break;
-    default:
-        if (d > count) {
-            return -1;
-        }
-        tick = d == count ? count + 1 : count;
-        break;
-    }
-    return MAX(time_of_tick(c, tick), now + 1);
-}
-
 static void update(PITState *s, int64_t now)
 {
     PITChannel *c = &s->parent_obj.channels[0];
 
-    c->next_transition_time = next_change(c, now);
+    c->next_transition_time = pit_next_change(c, now);
     if (c->irq_disabled) {
         timer_del(s->timer);
         return;
     }
-    qemu_set_irq(s->irq, output(c, now));
+    qemu_set_irq(s->irq, pit_output(c, now));
     if (c->next_transition_time == -1) {
         timer_del(s->timer);
     } else {
-        timer_mod(s->timer, c->next_transition_time);
+        timer_mod(s->timer, c->next_transition_time + ROUNDED);
     }
 }
 
@@ -128,7 +64,7 @@ static void pit_timer(void *opaque)
 {
     PITState *s = opaque;
 
-    update(s, s->parent_obj.channels[0].next_transition_time);
+    update(s, s->parent_obj.channels[0].next_transition_time + ROUNDED);
 }
 
 static void load_count(PITState *s, PITChannel *c, uint16_t value)
@@ -151,7 +87,7 @@ static void latch_count(PITChannel *c)
 static void latch_status(PITChannel *c)
 {
     if (!c->status_latched) {
-        c->status = output(c, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL)) << 7 | c->rw_mode << 4 |
+        c->status = pit_output(c, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL)) << 7 | c->rw_mode << 4 |
                     c->mode << 1 | c->bcd;
         c->status_latched = 1;
     }
@@ -277,9 +213,14 @@ static int pit_post_load(PITCommonState *common)
     if (c->next_transition_time == -1 || c->irq_disabled) {
         timer_del(s->timer);
     } else {
-        timer_mod(s->timer, c->next_transition_time);
+        timer_mod(s->timer, c->next_transition_time + ROUNDED);
     }
     return 0;
+}
+
+static void pit_changed(PITCommonState *s)
+{
+    update(I8254(s), qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
 }
 
 static void pit_reset(DeviceState *dev)
@@ -308,6 +249,7 @@ static void pit_class_init(ObjectClass *oc, void *data)
     device_class_set_legacy_reset(dc, pit_reset);
     dc->vmsd = &vmstate_pit_common;
     PIT_COMMON_CLASS(oc)->post_load = pit_post_load;
+    PIT_COMMON_CLASS(oc)->changed = pit_changed;
 }
 
 DeviceState *i8254_create(qemu_irq irq)

@@ -100,6 +100,8 @@ struct ChardevClass {
 #define TYPE_CHARDEV_SOCKET "chardev-socket"
 #define TYPE_CHARDEV_MUX "chardev-mux"
 
+/* The key that lets the next one be a command to a multiplexer (-echr). */
+extern uint8_t mux_escape_char;
 #define CHARDEV_IS_MUX(chr) object_dynamic_cast(OBJECT(chr), TYPE_CHARDEV_MUX)
 #define CHARDEV_IS_PTY(chr) object_dynamic_cast(OBJECT(chr), TYPE_CHARDEV_PTY)
 

@@ -73,6 +73,7 @@ typedef struct {
  * @init: makes the board. Errors are reported and end the program (error_fatal).
  * @reset: resets it; NULL: qemu_devices_reset().
  * @wakeup: leaves the suspended state; NULL: does nothing but start the vCPUs.
+ * @inject_nmi: sends all CPUs a non-maskable interrupt; NULL: the board has no line for that.
  * @default_ram_size: bytes, when there is no `-m`.
  * @default_ram_id: name of the RAM block that `-m` makes; NULL: the board makes its RAM itself.
  * @fixup_ram_size: rounds what the user asked for.
@@ -89,6 +90,7 @@ struct MachineClass {
     void (*init)(MachineState *state);
     void (*reset)(MachineState *state, ResetType type);
     void (*wakeup)(MachineState *state);
+    void (*inject_nmi)(MachineState *state);
     int (*kvm_type)(MachineState *machine, const char *arg);
 
     int max_cpus;
@@ -153,6 +155,7 @@ struct MachineState {
     HostMemoryBackend *memdev;          /* link: what `ram` came from */
 
     uint64_t ram_size;                  /* bytes */
+    bool mem_prealloc;                  /* of what -m asks for */
     uint64_t maxram_size;               /* bytes; at least ram_size */
     uint64_t ram_slots;
     char *boot_order;

@@ -19,6 +19,9 @@
 bool rom_add_blob(const char *name, void *data, uint64_t len, uint64_t zeros, hwaddr addr,
                   Error **errp);
 
+/** One line a ROM, for a person. */
+void rom_describe(GString *out);
+
 /** The end of the highest image below @limit; 0 if there is none. */
 hwaddr rom_highest_end(hwaddr limit);
 

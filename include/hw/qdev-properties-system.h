@@ -1,6 +1,5 @@
 /*
- * Device properties that stand for things outside of the device. They are in qdev-properties.h;
- * this name is kept for devices that include it.
+ * Properties of devices whose values belong to the floor of system/: drives.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -8,5 +7,13 @@
 #define HW_QDEV_PROPERTIES_SYSTEM_H
 
 #include "hw/qdev-properties.h"
+#include "system/blockdev.h"
+
+/* A drive by its id; the device has it from then on (blk_attach_dev). The field is a `BlockBackend *`. */
+extern const PropertyInfo qdev_prop_drive;
+#define DEFINE_PROP_DRIVE(_n, _s, _f) DEFINE_PROP(_n, _s, _f, qdev_prop_drive, BlockBackend *)
+
+/* For boards: the device takes @blk, which is nobody's. */
+bool qdev_prop_set_drive_err(DeviceState *dev, const char *name, BlockBackend *blk, Error **errp);
 
 #endif

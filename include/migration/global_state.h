@@ -11,6 +11,8 @@
 void register_global_state(void);
 /* Remember the run state as it is now, to be sent. */
 void global_state_store(void);
+/* The same for a machine that has been stopped since, and was in @state. */
+void global_state_store_state(RunState state);
 /* The same, as running, whatever it is. */
 void global_state_store_running(void);
 /* Did one arrive, and what does it say? */

@@ -113,7 +113,5 @@ void qemu_set_fdset_ops(const FdsetOps *ops);
 pid_t qemu_get_thread_id(void);
 const char *qemu_get_exec_dir(void);
 void qemu_init_exec_dir(const char *argv0);
-/* NULL-safe path helper: an installed data file, or the one beside the build; caller frees. */
-char *qemu_find_file(int type, const char *name);
 
 #endif

@@ -39,8 +39,5 @@ void trace_event_log(const TraceEvent *ev, const char *fmt, ...) GCC_FMT_ATTR(2,
 /* Glob patterns; "-pattern" disables.  Returns how many events matched. */
 int trace_enable_events(const char *pattern, bool enable);
 TraceEvent *trace_event_first(void);
-/* -D FILE: where trace and log lines go (default standard error). */
-bool qemu_set_log_filename(const char *path, Error **errp);
-void qemu_log(const char *fmt, ...) GCC_FMT_ATTR(1, 2);
 
 #endif

@@ -92,6 +92,10 @@ void kvm_cpu_synchronize_pre_loadvm(struct CPUState *cpu);
 int kvm_set_irq(KVMState *s, int irq, int level);
 /** Route @gsi to @pin of @irqchip (KVM_IRQCHIP_*); takes effect at kvm_irqchip_commit_routes(). */
 void kvm_irqchip_add_irq_route(KVMState *s, int gsi, int irqchip, int pin);
+/**
+ * Route @gsi to a message; takes effect at kvm_irqchip_commit_routes(). False: it was so before.
+ */
+bool kvm_irqchip_set_msi_route(KVMState *s, int gsi, uint64_t address, uint32_t data);
 void kvm_irqchip_commit_routes(KVMState *s);
 /** Deliver an MSI now: its address and data as the device would write them. */
 int kvm_irqchip_send_msi_raw(KVMState *s, uint64_t address, uint32_t data);

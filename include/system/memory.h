@@ -194,6 +194,14 @@ bool memory_region_init_rom(MemoryRegion *mr, Object *owner, const char *name, u
                             Error **errp);
 bool memory_region_init_rom_nomigrate(MemoryRegion *mr, Object *owner, const char *name,
                                       uint64_t size, Error **errp);
+/**
+ * RAM of @size bytes that qemu_ram_resize() (a stream's list of blocks, too) may make up to @max
+ * bytes long; the region's size follows. @resized, if not NULL, then hears of it.
+ */
+bool memory_region_init_resizeable_ram(MemoryRegion *mr, Object *owner, const char *name,
+                                       uint64_t size, uint64_t max,
+                                       void (*resized)(const char *, uint64_t, void *),
+                                       Error **errp);
 /** A window of @size bytes onto @orig from @offset; @orig may be any region and must outlive it. */
 void memory_region_init_alias(MemoryRegion *mr, Object *owner, const char *name, MemoryRegion *orig,
                               hwaddr offset, uint64_t size);

@@ -43,6 +43,7 @@ struct RAMBlock {
     char idstr[256];           /* name in the stream; set by qemu_ram_set_idstr */
     uint32_t flags;
     size_t page_size;          /* host page size of the mapping (hugetlb: larger) */
+    ram_addr_t resize_unit;    /* used_length stays a multiple of it; qemu_ram_set_resize_unit */
     int fd;                    /* backing descriptor, or -1; owned by the block */
     uint64_t fd_offset;        /* where the block begins in fd */
     void (*resized)(const char *idstr, uint64_t length, void *host);
@@ -94,8 +95,13 @@ RAMBlock *qemu_ram_alloc_from_file(ram_addr_t size, struct MemoryRegion *mr, uin
                                    const char *mem_path, uint64_t offset, Error **errp);
 void qemu_ram_free(RAMBlock *rb);
 
-/* Change used_length of a RAM_RESIZEABLE block, up to max_length; new bytes are zero. */
+/*
+ * Change used_length of a RAM_RESIZEABLE block, up to max_length; new bytes are zero. The region on
+ * top gets the new size before @resized hears of it. Refused while the block is being sent.
+ */
 int qemu_ram_resize(RAMBlock *rb, ram_addr_t newsize, Error **errp);
+/* Only multiples of @unit (itself a multiple of the page size) are lengths of the block. */
+void qemu_ram_set_resize_unit(RAMBlock *rb, ram_addr_t unit);
 
 /* Name the block in the stream: "DEVPATH/NAME" or NAME.  Aborts on a duplicate name. */
 void qemu_ram_set_idstr(RAMBlock *rb, const char *name, const char *devpath);

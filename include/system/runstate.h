@@ -96,6 +96,11 @@ void qemu_system_suspend_request(void);
 void qemu_system_wakeup_request(WakeupReason reason, Error **errp);
 void qemu_system_wakeup_enable(WakeupReason reason, bool enabled);
 void qemu_system_debug_request(void);
+/*
+ * For whoever stops the machine: what the guest asked for (suspend) or was promised (wake-up) before
+ * its CPUs stood still happens now, so that the state that is saved has it. They must stand. BQL.
+ */
+void qemu_system_settle_sleep(void);
 /* Two steps, so that a vCPU thread can take note before it leaves its loop. */
 void qemu_system_vmstop_request_prepare(void);
 void qemu_system_vmstop_request(RunState reason);

@@ -27,6 +27,17 @@ bool is_daemonized(void);
 /* Everything is set up: let the parent go, and leave the terminal. */
 void os_setup_post(void);
 
+/*
+ * -run-with: noted by the first three. The fourth acts on root and user, as late as can be: what was
+ * opened before stays open. The fifth starts the helper of async-teardown, while there is one thread.
+ */
+bool os_set_chroot(const char *path, Error **errp); /* keeps @path */
+bool os_set_runas(const char *text, Error **errp);  /* NAME or UID:GID */
+void os_set_async_teardown(bool enable);
+bool os_change_root_and_user(Error **errp);
+bool os_start_async_teardown(Error **errp);
+bool os_runas_given(void);
+
 /* -pidfile: written now, removed at the end. */
 bool os_write_pidfile(const char *path, Error **errp);
 

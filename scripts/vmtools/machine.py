@@ -6,13 +6,16 @@ which both have. The program connects to a monitor socket on which we listen, so
 moment at which one has to guess whether it is up.
 """
 
+import fcntl
 import os
 import re
 import select
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 
@@ -52,10 +55,17 @@ class SerialTap:
         self.times = []                     # time.monotonic() of each byte
         self._changed = threading.Condition()
         self._quit = False
-        os.mkfifo(path)
-        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self._fd = self._open()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def _open(self):
+        os.mkfifo(self.path)
+        return os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+
+    def arguments(self):
+        """What connects the machine's serial port to this."""
+        return ['-serial', 'file:' + self.path]
 
     def _run(self):
         while not self._quit:
@@ -100,6 +110,64 @@ class SerialTap:
             os.close(self._fd)
 
 
+class SerialSocket(SerialTap):
+    """The same over a socket, to which the machine connects: it can be written to as well."""
+
+    def _open(self):
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(self.path)
+        self._listener.listen(1)
+        self._peer = None
+        return self._listener.fileno()
+
+    def arguments(self):
+        return ['-chardev', f'socket,id=serial0,path={self.path}', '-serial', 'chardev:serial0']
+
+    def _run(self):
+        while not self._quit and self._peer is None:
+            if select.select([self._listener], [], [], 0.1)[0]:
+                peer = self._listener.accept()[0]
+                self._fd = peer.fileno()
+                self._peer = peer
+        while not self._quit:
+            if not select.select([self._peer], [], [], 0.1)[0]:
+                continue
+            try:
+                chunk = self._peer.recv(65536)
+            except ConnectionError:
+                chunk = b''
+            now = time.monotonic()
+            with self._changed:
+                self.data += chunk
+                self.times += [now] * len(chunk)
+                self._changed.notify_all()
+            if not chunk:
+                return
+
+    def send(self, data, timeout=10.0):
+        """Writes, and waits until the machine's process has taken it all from the socket."""
+        deadline = time.monotonic() + timeout
+        self._peer.sendall(data)
+        while struct.unpack('i', fcntl.ioctl(self._peer, termios.TIOCOUTQ, bytes(4)))[0]:
+            if time.monotonic() > deadline:
+                raise MachineError('the serial port takes no input')
+            time.sleep(0.001)
+
+    def settle(self):
+        while self._thread.is_alive() and select.select([self._fd], [], [], 0)[0]:
+            time.sleep(0.001)
+        with self._changed:
+            pass
+
+    def close(self):
+        if not self._quit:
+            self._quit = True
+            self._thread.join()
+            for sock in (self._listener, self._peer):
+                if sock is not None:
+                    sock.close()
+
+
 class Machine:
     """One process. Use as a context manager: on leaving, it is gone."""
 
@@ -123,7 +191,7 @@ class Machine:
         self.argv = [binary, '-nodefaults', '-display', 'none',
                      '-chardev', f'socket,id=qmp0,path={path}', '-mon', 'chardev=qmp0,mode=control']
         if serial is not None:
-            self.argv += ['-serial', 'file:' + serial.path]
+            self.argv += serial.arguments()
         self.argv += list(arguments)
         try:
             self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL,

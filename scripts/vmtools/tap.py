@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs unittest tests and prints TAP, so that meson and scripts/check see each test by name."""
 
+import json
 import os
 import sys
 import time
 import traceback
 import unittest
 
+from . import interop
 
 class _TapResult(unittest.TestResult):
     def __init__(self, out):
@@ -15,6 +17,7 @@ class _TapResult(unittest.TestResult):
         self.number = 0
         self.failed = 0
         self._sub_failed = False
+        self.cases = interop.Results(os.environ.get('INTEROP_RESULTS'))
 
     @staticmethod
     def _name(test):
@@ -37,9 +40,11 @@ class _TapResult(unittest.TestResult):
         self.failed += 1
         self._diagnose(err)
         self._line(False, test)
+        self.cases.add(test, self._name(test), 'failed')
 
     def addSuccess(self, test):
         self._line(True, test)
+        self.cases.add(test, self._name(test), 'passed')
 
     def addFailure(self, test, err):
         self._bad(test, err)
@@ -55,8 +60,10 @@ class _TapResult(unittest.TestResult):
             self._sub_failed = True
             self.failed += 1
             self._line(False, test)
+            self.cases.add(test, self._name(test), 'failed')
 
     def addSkip(self, test, reason):
+        self.cases.add(test, self._name(test), 'skipped', reason)
         self._line(True, test, f' # SKIP {reason}')
 
     def addExpectedFailure(self, test, err):
@@ -81,7 +88,7 @@ def run(tests, out=None):
 
 def main(module='__main__', at_end=None):
     """For the end of a test program. Words on the command line choose tests by part of their
-    names; -l lists the names. `at_end` is called when all have run."""
+    names; -l lists the names, --cases what they show of interoperation. `at_end` is called when all have run."""
     tests = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[module])
     flat = [t for suite in tests for t in suite]
     words = [a for a in sys.argv[1:] if not a.startswith('-')]
@@ -90,6 +97,11 @@ def main(module='__main__', at_end=None):
     if '-l' in sys.argv[1:]:
         for test in flat:
             print(_TapResult._name(test))
+        return
+    if '--cases' in sys.argv[1:]:
+        for test in flat:
+            for case in interop.of_test(test):
+                print(json.dumps(case._asdict()))
         return
     # Grouped by class again, so that class set-up runs once and its skips are seen.
     ok = run(unittest.TestSuite(_regroup(flat)))

@@ -1,133 +1,68 @@
 /*
- * What a CPU is: models, features, and the CPUID leaves that follow from them.
+ * What features a CPU has: those of its model, changed by the accelerator and by options, limited
+ * to what the accelerator and the host can give. "host" and "max" start from all of these, "base"
+ * from none.
  *
- * A feature is a bit of a CPUID output word (FeatureWord). A CPU has the bits of its model, changed
- * by options (+feat, -feat, feat=on|off), and limited to what the accelerator and the host can give.
- * "host" and "max" start from all of these. Leaves that describe structure (caches, topology, XSAVE)
- * are computed from the configuration; where the host's hypervisor has more to say about a leaf, the
- * accelerator merges it (kvm/kvm-cpuid.c).
+ * Which bit a name is, and which bits a model has, stands in cpu-tables.c; how features show in
+ * CPUID in cpu-cpuid.c; options in cpu-properties.c.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <cpuid.h>
-#include "cpu.h"
+#include "cpu-models.h"
 #include "hw/boards.h"
 #include "kvm/kvm_i386.h"
-#include "qemu/bitops.h"
+#include "qapi/qapi-builtin-types.h"
+#include "qapi/util.h"
 #include "qemu/bswap.h"
-#include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "system/kvm.h"
-
-typedef struct FeatureWordInfo {
-    uint32_t leaf, subleaf;
-    int reg;                    /* 0 EAX, 1 EBX, 2 ECX, 3 EDX */
-    const char *names[32];
-} FeatureWordInfo;
-
-static const FeatureWordInfo feature_words[FEATURE_WORDS] = {
-    [FEAT_1_EDX] = { 1, 0, 3, {
-        "fpu", "vme", "de", "pse", "tsc", "msr", "pae", "mce",
-        "cx8", "apic", NULL, "sep", "mtrr", "pge", "mca", "cmov",
-        "pat", "pse36", "pn", "clflush", NULL, "ds", "acpi", "mmx",
-        "fxsr", "sse", "sse2", "ss", "ht", "tm", "ia64", "pbe" } },
-    [FEAT_1_ECX] = { 1, 0, 2, {
-        "pni", "pclmulqdq", "dtes64", "monitor", "ds-cpl", "vmx", "smx", "est",
-        "tm2", "ssse3", "cid", NULL, "fma", "cx16", "xtpr", "pdcm",
-        NULL, "pcid", "dca", "sse4.1", "sse4.2", "x2apic", "movbe", "popcnt",
-        "tsc-deadline", "aes", "xsave", NULL, "avx", "f16c", "rdrand", "hypervisor" } },
-    [FEAT_6_EAX] = { 6, 0, 0, { NULL, NULL, "arat" } },
-    [FEAT_7_0_EBX] = { 7, 0, 1, {
-        "fsgsbase", "tsc-adjust", "sgx", "bmi1", "hle", "avx2", NULL, "smep",
-        "bmi2", "erms", "invpcid", "rtm", NULL, NULL, "mpx", NULL,
-        "avx512f", "avx512dq", "rdseed", "adx", "smap", "avx512ifma", "pcommit", "clflushopt",
-        "clwb", "intel-pt", "avx512pf", "avx512er", "avx512cd", "sha-ni", "avx512bw",
-        "avx512vl" } },
-    [FEAT_7_0_ECX] = { 7, 0, 2, {
-        NULL, "avx512vbmi", "umip", "pku", NULL, "waitpkg", "avx512vbmi2", NULL,
-        "gfni", "vaes", "vpclmulqdq", "avx512vnni", "avx512bitalg", NULL, "avx512-vpopcntdq",
-        NULL,
-        "la57", NULL, NULL, NULL, NULL, NULL, "rdpid", NULL,
-        "bus-lock-detect", "cldemote", NULL, "movdiri", "movdir64b", NULL, "sgxlc", "pks" } },
-    [FEAT_7_0_EDX] = { 7, 0, 3, {
-        NULL, NULL, "avx512-4vnniw", "avx512-4fmaps", "fsrm", NULL, NULL, NULL,
-        "avx512-vp2intersect", NULL, "md-clear", NULL, NULL, NULL, "serialize", NULL,
-        "tsx-ldtrk", NULL, NULL, "arch-lbr", NULL, NULL, "amx-bf16", "avx512-fp16",
-        "amx-tile", "amx-int8", "spec-ctrl", "stibp", "flush-l1d", "arch-capabilities",
-        "core-capability", "ssbd" } },
-    [FEAT_7_1_EAX] = { 7, 1, 0, {
-        "sha512", "sm3", "sm4", NULL, "avx-vnni", "avx512-bf16", NULL, "cmpccxadd",
-        NULL, NULL, "fzrm", "fsrs", "fsrc", NULL, NULL, NULL,
-        NULL, NULL, NULL, "wrmsrns", NULL, "amx-fp16", NULL, "avx-ifma",
-        NULL, NULL, "lam" } },
-    [FEAT_8000_0001_EDX] = { 0x80000001, 0, 3, {
-        /* The rest repeats leaf 1's on AMD and is filled in from there. */
-        [11] = "syscall", [20] = "nx", [22] = "mmxext", [25] = "fxsr-opt", [26] = "pdpe1gb",
-        [27] = "rdtscp", [29] = "lm", [30] = "3dnowext", [31] = "3dnow" } },
-    [FEAT_8000_0001_ECX] = { 0x80000001, 0, 2, {
-        "lahf-lm", "cmp-legacy", "svm", "extapic", "cr8legacy", "abm", "sse4a", "misalignsse",
-        "3dnowprefetch", "osvw", "ibs", "xop", "skinit", "wdt", NULL, "lwp",
-        "fma4", "tce", NULL, "nodeid-msr", NULL, "tbm", "topoext", "perfctr-core",
-        "perfctr-nb" } },
-    [FEAT_8000_0007_EBX] = { 0x80000007, 0, 1, { "overflow-recov", "succor" } },
-    [FEAT_8000_0007_EDX] = { 0x80000007, 0, 3, { [8] = "invtsc" } },
-    [FEAT_8000_0008_EBX] = { 0x80000008, 0, 1, {
-        [0] = "clzero", [2] = "xsaveerptr", [9] = "wbnoinvd", [12] = "ibpb", [14] = "ibrs",
-        [15] = "amd-stibp", [17] = "stibp-always-on", [24] = "amd-ssbd", [25] = "virt-ssbd",
-        [26] = "amd-no-ssb", [28] = "amd-psfd" } },
-    [FEAT_8000_000A_EDX] = { 0x8000000a, 0, 3, {
-        "npt", "lbrv", "svm-lock", "nrip-save", "tsc-scale", "vmcb-clean", "flushbyasid",
-        "decodeassists", NULL, NULL, "pause-filter", NULL, "pfthreshold", "avic", NULL,
-        "v-vmsave-vmload", "vgif", [20] = "svme-addr-chk", [25] = "vnmi" } },
-    [FEAT_XSAVE] = { 0xd, 1, 0, { "xsaveopt", "xsavec", "xgetbv1", "xsaves", "xfd" } },
-    [FEAT_KVM] = { 0x40000001, 0, 0, {
-        "kvmclock", "kvm-nopiodelay", "kvm-mmu", "kvmclock2", "kvm-asyncpf", "kvm-steal-time",
-        "kvm-pv-eoi", "kvm-pv-unhalt", NULL, "kvm-pv-tlb-flush", "kvm-asyncpf-vmexit",
-        "kvm-pv-ipi", "kvm-poll-control", "kvm-pv-sched-yield", "kvm-asyncpf-int",
-        "kvm-msi-ext-dest-id", [24] = "kvmclock-stable-bit" } },
-};
 
 /* Bits of 0x80000001 EDX that AMD processors repeat from leaf 1's EDX. */
 #define EDX_REPEATED 0x0183f3ffu
 
-/* Other spellings that people use. */
-static const struct {
-    const char *alias, *name;
-} feature_aliases[] = {
-    { "sse3", "pni" }, { "sse4-1", "sse4.1" }, { "sse4-2", "sse4.2" }, { "xd", "nx" },
-    { "i64", "lm" }, { "ffxsr", "fxsr-opt" }, { "cmp-legacy", "cmp-legacy" }, { "avx512-vbmi2",
-    "avx512vbmi2" }, { "avx512-vnni", "avx512vnni" }, { "avx512-bitalg", "avx512bitalg" },
-    { "clwb", "clwb" }, { "pclmuldq", "pclmulqdq" }, { "ssse3", "ssse3" },
-};
+#define X2APIC  (1u << 21)
+#define MONITOR (1u << 3)
+#define ACPI    (1u << 22)
+#define SVM     (1u << 2)
+#define VME     (1u << 1)
+#define TOPOEXT (1u << 22)
+/* kvmclock (twice), nopiodelay, asyncpf, steal-time, pv-eoi, and the clock's stable bit. */
+#define KVM_DEFAULTS 0x0100007bu
+#define KVM_MSI_EXT_DEST_ID (1u << 15)
+
+/* ---- names ---- */
 
 const char *x86_feature_name(FeatureWord w, int bit)
 {
-    return feature_words[w].names[bit];
+    return x86_feature_words[w].names[bit];
 }
 
-void x86_feature_word_location(FeatureWord w, uint32_t *leaf, uint32_t *subleaf, int *reg)
+static bool same_name(const char *a, const char *b)
 {
-    *leaf = feature_words[w].leaf;
-    *subleaf = feature_words[w].subleaf;
-    *reg = feature_words[w].reg;
+    for (; *a && (*a == *b || (*a == '_' && *b == '-') || (*a == '-' && *b == '_')); a++, b++) {
+    }
+    return *a == *b;
 }
 
-bool x86_feature_by_name(const char *name, FeatureWord *w, int *bit)
+bool x86_feature_by_name(const char *name, FeatureWord *w, int *bit, const char **canonical)
 {
-    g_autofree char *wanted = g_strdelimit(g_strdup(name), "_", '-');
-
-    for (size_t i = 0; i < ARRAY_SIZE(feature_aliases); i++) {
-        if (g_str_equal(wanted, feature_aliases[i].alias)) {
-            g_free(wanted);
-            wanted = g_strdup(feature_aliases[i].name);
+    for (const X86FeatureAlias *a = x86_feature_aliases; a->alias; a++) {
+        if (same_name(name, a->alias)) {
+            name = a->name;
+            break;
         }
     }
     for (int i = 0; i < FEATURE_WORDS; i++) {
         for (int b = 0; b < 32; b++) {
-            if (feature_words[i].names[b] && g_str_equal(feature_words[i].names[b], wanted)) {
+            const char *it = x86_feature_words[i].names[b];
+
+            if (it && same_name(name, it)) {
                 *w = i;
                 *bit = b;
+                if (canonical) {
+                    *canonical = it;
+                }
                 return true;
             }
         }
@@ -135,14 +70,41 @@ bool x86_feature_by_name(const char *name, FeatureWord *w, int *bit)
     return false;
 }
 
-static void host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
+char *x86_feature_description(FeatureWord w, int bit)
 {
-    __cpuid_count(leaf, subleaf, out[0], out[1], out[2], out[3]);
+    static const char *const regs[4] = { "EAX", "EBX", "ECX", "EDX" };
+    const X86FeatureWordInfo *info = &x86_feature_words[w];
+    const char *name = info->names[bit];
+
+    if (info->msr) {
+        return g_strdup_printf("MSR(%XH)%s%s [bit %d]", info->msr, name ? "." : "",
+                               name ? name : "", bit);
+    }
+    return g_strdup_printf("CPUID.%02XH:%s%s%s [bit %d]", info->leaf, regs[info->reg],
+                           name ? "." : "", name ? name : "", bit);
 }
 
+bool x86_cpu_is_amd(const CPUX86State *env)
+{
+    char vendor[13];
+
+    x86_cpu_vendor_string(env, vendor);
+    return g_str_equal(vendor, "AuthenticAMD") || g_str_equal(vendor, "HygonGenuine");
+}
+
+void x86_cpu_vendor_string(const CPUX86State *env, char *out)
+{
+    stl_le_p(out, env->cpuid_vendor[0]);
+    stl_le_p(out + 4, env->cpuid_vendor[1]);
+    stl_le_p(out + 8, env->cpuid_vendor[2]);
+    out[12] = '\0';
+}
+
+/* ---- what can be had ---- */
+
 /*
- * What may be given without KVM: what libunicorn 2.0 executes, found by trying. It lacks PCLMULQDQ,
- * POPCNT, MOVBE, AVX, XSAVE; VME and x2APIC are not emulated here.
+ * Without KVM: what libunicorn 2.0 executes, found by trying. It lacks PCLMULQDQ, POPCNT, MOVBE,
+ * AVX, XSAVE; VME and x2APIC are not emulated here.
  */
 static const FeatureWordArray tcg_features = {
     [FEAT_1_EDX] = 0x078bfbfd,
@@ -153,411 +115,407 @@ static const FeatureWordArray tcg_features = {
     [FEAT_8000_0001_ECX] = 0x00000021,
 };
 
+/* Components of XSAVE, and the feature that each belongs to. */
+static const struct {
+    uint64_t bits;
+    FeatureWord word;
+    uint32_t feature;
+} xsave_components[] = {
+    { 0x3, FEAT_1_ECX, 1u << 26 },          /* x87, SSE: xsave */
+    { 0x4, FEAT_1_ECX, 1u << 28 },          /* avx */
+    { 0x18, FEAT_7_0_EBX, 1u << 14 },       /* mpx */
+    { 0xe0, FEAT_7_0_EBX, 1u << 16 },       /* avx512f */
+    { 0x200, FEAT_7_0_ECX, 1u << 3 },       /* pku */
+    { 0x60000, FEAT_7_0_EDX, 1u << 24 },    /* amx-tile */
+};
+/* The same, that only a supervisor sees. */
+#define XSS_ARCH_LBR (1u << 15)
+
+/* Words that say nothing unless a feature is there. */
+static const struct {
+    FeatureWord word, of;
+    uint32_t feature;
+} dependent_words[] = {
+    { FEAT_8000_000A_EDX, FEAT_8000_0001_ECX, SVM },
+    { FEAT_XSAVE, FEAT_1_ECX, 1u << 26 },
+    { FEAT_SGX_12_0_EAX, FEAT_7_0_EBX, 1u << 2 },
+    { FEAT_SGX_12_0_EBX, FEAT_7_0_EBX, 1u << 2 },
+    { FEAT_SGX_12_1_EAX, FEAT_7_0_EBX, 1u << 2 },
+    { FEAT_14_0_ECX, FEAT_7_0_EBX, 1u << 25 },
+    { FEAT_24_0_EBX, FEAT_7_1_EDX, 1u << 19 },
+    { FEAT_ARCH_CAPABILITIES, FEAT_7_0_EDX, 1u << 29 },
+    { FEAT_CORE_CAPABILITY, FEAT_7_0_EDX, 1u << 30 },
+    { FEAT_PERF_CAPABILITIES, FEAT_1_ECX, 1u << 15 },
+};
+
 void x86_cpu_supported_features(FeatureWordArray out)
 {
-    if (kvm_enabled()) {
-        for (int w = 0; w < FEATURE_WORDS; w++) {
-            const FeatureWordInfo *fi = &feature_words[w];
-
-            out[w] = kvm_arch_get_supported_cpuid(kvm_state, fi->leaf, fi->subleaf, fi->reg);
-        }
-        out[FEAT_8000_0001_EDX] &= ~EDX_REPEATED;
-    } else {
+    if (!kvm_enabled()) {
         memcpy(out, tcg_features, sizeof(FeatureWordArray));
+        return;
+    }
+    for (int w = 0; w < FEATURE_WORDS; w++) {
+        const X86FeatureWordInfo *info = &x86_feature_words[w];
+
+        out[w] = info->msr ? kvm_arch_get_supported_msr_feature(kvm_state, info->msr)
+            : kvm_arch_get_supported_cpuid(kvm_state, info->leaf, info->subleaf, info->reg);
     }
 }
 
-static void apply_host_identity(CPUX86State *env)
+/* ---- a new instance ---- */
+
+static void set_vendor(CPUX86State *env, const char *vendor)
+{
+    env->cpuid_vendor[0] = ldl_le_p(vendor);
+    env->cpuid_vendor[1] = ldl_le_p(vendor + 4);
+    env->cpuid_vendor[2] = ldl_le_p(vendor + 8);
+}
+
+static void set_host_vendor(CPUX86State *env)
 {
     uint32_t r[4];
 
-    host_cpuid(0, 0, r);
+    x86_host_cpuid(0, 0, r);
     env->cpuid_vendor[0] = r[1];
-    env->cpuid_vendor[1] = r[2];
-    env->cpuid_vendor[2] = r[3];
-    host_cpuid(1, 0, r);
+    env->cpuid_vendor[1] = r[3];
+    env->cpuid_vendor[2] = r[2];
+}
+
+static void load_host(X86CPU *cpu)
+{
+    CPUX86State *env = &cpu->env;
+    uint32_t r[4];
+
+    set_host_vendor(env);
+    x86_host_cpuid(1, 0, r);
     env->cpuid_version = r[0];
     for (int i = 0; i < 3; i++) {
-        host_cpuid(0x80000002 + i, 0, &env->cpuid_model[4 * i]);
+        x86_host_cpuid(0x80000002 + i, 0, &env->cpuid_model[4 * i]);
     }
     if (kvm_enabled()) {
-        env->cpuid_level = kvm_arch_get_supported_cpuid(kvm_state, 0, 0, 0);
-        env->cpuid_xlevel = kvm_arch_get_supported_cpuid(kvm_state, 0x80000000, 0, 0);
+        env->cpuid_min_level = kvm_arch_get_supported_cpuid(kvm_state, 0, 0, 0);
+        env->cpuid_min_xlevel = kvm_arch_get_supported_cpuid(kvm_state, 0x80000000, 0, 0);
+        env->cpuid_min_xlevel2 = kvm_arch_get_supported_cpuid(kvm_state, 0xc0000000, 0, 0);
+        cpu->host_phys_bits = true;
+        cpu->enable_pmu = true;
     } else {
-        env->cpuid_level = 0xd;
-        env->cpuid_xlevel = 0x80000008;
+        env->cpuid_min_level = 0xd;
+        env->cpuid_min_xlevel = 0x80000008;
     }
 }
 
-static void apply_model_identity(CPUX86State *env, const X86CPUDefinition *m)
+static void load_definition(X86CPU *cpu, const X86CPUDefinition *m)
 {
+    CPUX86State *env = &cpu->env;
     char name[48] = { 0 };
-    uint32_t family = m->family;
 
-    env->cpuid_level = m->level;
-    env->cpuid_xlevel = m->xlevel;
-    if (kvm_enabled()) {
-        /* Guests pick code by vendor, and the host's CPU runs that code. */
-        uint32_t r[4];
-
-        host_cpuid(0, 0, r);
-        env->cpuid_vendor[0] = r[1];
-        env->cpuid_vendor[1] = r[2];
-        env->cpuid_vendor[2] = r[3];
-    } else {
-        env->cpuid_vendor[0] = ldl_le_p(m->vendor);
-        env->cpuid_vendor[2] = ldl_le_p(m->vendor + 4);
-        env->cpuid_vendor[1] = ldl_le_p(m->vendor + 8);
-    }
-    env->cpuid_version = (m->stepping & 0xf) | (m->model & 0xf) << 4 |
-                         (m->model & 0xf0) << 12 | MIN(family, 15) << 8 |
-                         (family > 15 ? (family - 15) << 20 : 0);
-    pstrcpy(name, sizeof(name), m->model_id);
+    env->cpuid_min_level = m->level;
+    env->cpuid_min_xlevel = m->xlevel;
+    env->cpuid_min_xlevel2 = m->xlevel2;
+    env->cpuid_version = (m->stepping & 0xf) | (m->model & 0xf) << 4 | (m->model & 0xf0) << 12 |
+        MIN(m->family, 15) << 8 | (m->family > 15 ? (m->family - 15) << 20 : 0);
+    memcpy(name, m->model_id, MIN(strlen(m->model_id), sizeof(name)));
     for (int i = 0; i < 12; i++) {
         env->cpuid_model[i] = ldl_le_p(name + 4 * i);
     }
+    set_vendor(env, m->vendor);
+    cpu->avx10_version = m->avx10_version;
+    cpu->legacy_cache = !m->caches;
+    memcpy(env->features, m->features, sizeof(env->features));
+    /* The table has what is computed from these as well, where a model says so. */
+    if (kvm_enabled()) {
+        /* Guests pick code by vendor, and the host's CPU runs that code. */
+        set_host_vendor(env);
+        env->features[FEAT_KVM] |= KVM_DEFAULTS;
+        env->features[FEAT_1_EDX] &= ~ACPI;
+        env->features[FEAT_1_ECX] &= ~MONITOR;
+        env->features[FEAT_8000_0001_ECX] &= ~SVM;
+        if (kvm_irqchip_in_kernel()) {
+            env->features[FEAT_1_ECX] |= X2APIC;
+        }
+    } else {
+        env->features[FEAT_1_EDX] &= ~VME;
+    }
+    env->features[FEAT_8000_0001_EDX] &= ~EDX_REPEATED;
 }
 
-/* "sse4.1, avx" for the bits in @missing; NULL where nothing has a name. */
-static char *feature_list(const FeatureWordArray missing)
+void x86_cpu_load_model(X86CPU *cpu)
 {
-    GString *s = g_string_new(NULL);
+    X86CPUClass *xcc = X86_CPU_GET_CLASS(cpu);
+    const X86CPUDefinition *m = x86_cpu_class_model(xcc);
 
-    for (int w = 0; w < FEATURE_WORDS; w++) {
-        for (int b = 0; b < 32; b++) {
-            if ((missing[w] >> b & 1) && x86_feature_name(w, b)) {
-                g_string_append_printf(s, "%s%s", s->len ? ", " : "", x86_feature_name(w, b));
-            }
+    if (m) {
+        load_definition(cpu, m);
+    } else if (xcc->host_features) {
+        load_host(cpu);
+    }
+}
+
+bool x86_machine_is_microvm(void)
+{
+    return current_machine && object_dynamic_cast(OBJECT(current_machine), "microvm-machine");
+}
+
+/* What the machine or "everything that there is" adds, but for bits that the user decided on. */
+static void add_defaults(X86CPU *cpu)
+{
+    CPUX86State *env = &cpu->env;
+    X86CPUClass *xcc = X86_CPU_GET_CLASS(cpu);
+    FeatureWordArray all;
+
+    if (x86_machine_is_microvm() && kvm_enabled()) {
+        /* Its I/O APIC is made for more than 255 CPUs. */
+        if (x86_cpu_class_model(xcc)) {
+            env->features[FEAT_KVM] |= KVM_MSI_EXT_DEST_ID & ~env->user_features[FEAT_KVM];
         }
     }
-    return g_string_free(s, s->len == 0);
+    if (!xcc->host_features) {
+        return;
+    }
+    x86_cpu_supported_features(all);
+    all[FEAT_XSAVE_XCR0_LO] = all[FEAT_XSAVE_XCR0_HI] = 0;
+    all[FEAT_XSAVE_XSS_LO] = all[FEAT_XSAVE_XSS_HI] = 0;
+    all[FEAT_KVM_HINTS] = 0;
+    all[FEAT_8000_0001_ECX] &= ~TOPOEXT; /* only where it was asked for */
+    if (!x86_machine_is_microvm()) {
+        all[FEAT_KVM] &= ~KVM_MSI_EXT_DEST_ID;
+    }
+    if (cpu->migratable) {
+        all[FEAT_8000_0007_EDX] = 0; /* invtsc pins the guest to one TSC */
+        for (int w = 0; w < FEATURE_WORDS; w++) {
+            uint32_t named = 0;
+
+            for (int b = 0; b < 32; b++) {
+                named |= x86_feature_name(w, b) ? 1u << b : 0;
+            }
+            all[w] &= named;
+        }
+    }
+    if (!cpu->enable_pmu) {
+        all[FEAT_1_ECX] &= ~(1u << 15); /* pdcm */
+        all[FEAT_8000_0022_EAX] = 0;
+    }
+    for (int w = 0; w < FEATURE_WORDS; w++) {
+        env->features[w] |= all[w] & ~env->user_features[w];
+    }
+    env->features[FEAT_8000_0001_EDX] &= ~(EDX_REPEATED & ~env->user_features[FEAT_8000_0001_EDX]);
+}
+
+static void raise_level(uint32_t *level, uint32_t to)
+{
+    *level = MAX(*level, to);
+}
+
+/* The highest leaves that the features need. */
+static void settle_levels(X86CPU *cpu)
+{
+    CPUX86State *env = &cpu->env;
+    const uint32_t *f = env->features;
+
+    if (cpu->full_cpuid_auto_level) {
+        static const struct {
+            FeatureWord word;
+            uint32_t leaf;
+        } needs[] = {
+            { FEAT_1_EDX, 1 }, { FEAT_1_ECX, 1 }, { FEAT_6_EAX, 6 },
+            { FEAT_7_0_EBX, 7 }, { FEAT_7_0_ECX, 7 }, { FEAT_7_0_EDX, 7 },
+            { FEAT_7_1_EAX, 7 }, { FEAT_7_1_EDX, 7 }, { FEAT_7_2_EDX, 7 }, { FEAT_XSAVE, 0xd },
+            { FEAT_8000_0001_EDX, 0x80000001 }, { FEAT_8000_0001_ECX, 0x80000001 },
+            { FEAT_8000_0007_EBX, 0x80000007 }, { FEAT_8000_0007_EDX, 0x80000007 },
+            { FEAT_8000_0008_EBX, 0x80000008 }, { FEAT_8000_0021_EAX, 0x80000021 },
+            { FEAT_8000_0021_EBX, 0x80000021 }, { FEAT_8000_0022_EAX, 0x80000022 },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(needs); i++) {
+            if (f[needs[i].word]) {
+                raise_level(needs[i].leaf >> 31 ? &env->cpuid_min_xlevel : &env->cpuid_min_level,
+                      needs[i].leaf);
+            }
+        }
+        if (current_machine && current_machine->smp.cores * current_machine->smp.threads > 1) {
+            raise_level(&env->cpuid_min_level, 1); /* leaf 1 says so */
+        }
+        if (f[FEAT_C000_0001_EDX]) {
+            raise_level(&env->cpuid_min_xlevel2, 0xc0000001);
+        }
+        if (f[FEAT_8000_0001_ECX] & SVM) {
+            raise_level(&env->cpuid_min_xlevel, 0x8000000a);
+        }
+        if (f[FEAT_7_0_EBX] & (1u << 25)) {
+            raise_level(&env->cpuid_min_level, 0x14);
+        }
+        if (f[FEAT_7_0_EBX] & (1u << 2)) {
+            raise_level(&env->cpuid_min_level, 0x12);
+        }
+        if (f[FEAT_7_0_EDX] & (1u << 24)) {
+            raise_level(&env->cpuid_min_level, 0x1e);
+        }
+        if (f[FEAT_7_1_EDX] & (1u << 19)) {
+            raise_level(&env->cpuid_min_level, 0x24);
+        }
+        if (current_machine && current_machine->smp.dies > 1 && !x86_cpu_is_amd(env)) {
+            raise_level(&env->cpuid_min_level, 0x1f);
+        }
+    }
+    env->cpuid_level_func7 = f[FEAT_7_2_EDX] ? 2 : f[FEAT_7_1_EAX] || f[FEAT_7_1_EDX] ? 1 : 0;
+    if (env->cpuid_level == UINT32_MAX) {
+        env->cpuid_level = env->cpuid_min_level;
+    }
+    if (env->cpuid_xlevel == UINT32_MAX) {
+        env->cpuid_xlevel = env->cpuid_min_xlevel;
+    }
+    if (env->cpuid_xlevel2 == UINT32_MAX) {
+        env->cpuid_xlevel2 = env->cpuid_min_xlevel2;
+    }
 }
 
 bool x86_cpu_expand_features(X86CPU *cpu, Error **errp)
 {
     CPUX86State *env = &cpu->env;
     const X86CPUClass *xcc = X86_CPU_GET_CLASS(cpu);
-    FeatureWordArray supported, missing;
-    g_autofree char *list = NULL;
+    const X86CPUDefinition *m = x86_cpu_class_model(xcc);
+    uint64_t xcr0 = 0;
 
-    if (xcc->host_cpuid_required && !kvm_enabled()) {
-        error_setg(errp, "CPU model 'host' needs KVM (-accel kvm); '-cpu max' works without");
+    if (!cpu->legacy_cache && !(m && m->caches) && !xcc->host_features) {
+        error_setg(errp, "CPU model '%s' doesn't support legacy-cache=off: it has no caches of "
+                   "its own", m ? m->name : "base");
         return false;
     }
-    x86_cpu_supported_features(supported);
-    if (xcc->model) {
-        apply_model_identity(env, xcc->model);
-        memcpy(env->features, xcc->model->features, sizeof(env->features));
-        if (kvm_enabled() && cpu->expose_kvm) {
-            /* What the hypervisor offers beyond the CPU is the same for all models. */
-            env->features[FEAT_KVM] = supported[FEAT_KVM];
-        }
-        if (kvm_enabled()) {
-            env->features[FEAT_1_ECX] |= 1u << 21 | 1u << 31; /* x2apic, hypervisor */
-        }
-    } else if (cpu->host_features) {
-        apply_host_identity(env);
-        memcpy(env->features, supported, sizeof(env->features));
-        if (cpu->migratable) {
-            env->features[FEAT_8000_0007_EDX] = 0; /* invtsc pins the guest to one TSC */
-        }
-        if (!cpu->enable_pmu) {
-            env->features[FEAT_1_ECX] &= ~(1u << 15); /* pdcm */
-            env->features[FEAT_8000_0001_ECX] &= ~(3u << 23);
+    add_defaults(cpu);
+    for (size_t i = 0; i < ARRAY_SIZE(dependent_words); i++) {
+        if (!(env->features[dependent_words[i].of] & dependent_words[i].feature)) {
+            env->features[dependent_words[i].word] = 0;
         }
     }
     if (!cpu->expose_kvm) {
-        env->features[FEAT_KVM] = 0;
-    }
-
-    for (int w = 0; w < FEATURE_WORDS; w++) {
-        env->features[w] |= cpu->plus_features[w];
-        env->features[w] &= ~cpu->minus_features[w];
-        env->user_features[w] = cpu->plus_features[w] | cpu->minus_features[w];
-        missing[w] = env->features[w] & ~supported[w];
-        env->features[w] &= supported[w];
-    }
-    list = feature_list(missing);
-    if (list && cpu->enforce_cpuid) {
-        error_setg(errp, "this host and accelerator can't give the CPU the features %s, and "
-                   "'enforce' is on", list);
-        return false;
-    }
-    for (int w = 0; w < FEATURE_WORDS; w++) {
-        missing[w] &= cpu->plus_features[w];
-    }
-    g_free(list);
-    list = feature_list(missing);
-    if (list && CPU(cpu)->cpu_index <= 0) {
-        warn_report("-cpu: features that were asked for are not available here: %s", list);
-    }
-
-    /* AMD's leaf repeats leaf 1; only vendors that do so have it. */
-    if (env->cpuid_vendor[0] == 0x68747541 || env->cpuid_vendor[0] == 0x6f677948) {
-        env->features[FEAT_8000_0001_EDX] &= ~EDX_REPEATED;
-        env->features[FEAT_8000_0001_EDX] |= env->features[FEAT_1_EDX] & EDX_REPEATED;
-    }
-    /* Raise the levels to what the features need. */
-    if (env->features[FEAT_7_0_EBX] | env->features[FEAT_7_0_ECX] | env->features[FEAT_7_0_EDX]) {
-        env->cpuid_level = MAX(env->cpuid_level, 7);
+        env->features[FEAT_KVM] = env->features[FEAT_KVM_HINTS] = 0;
     }
     if (env->features[FEAT_1_ECX] & (1u << 26)) {
-        env->cpuid_level = MAX(env->cpuid_level, 0xd);
+        for (size_t i = 0; i < ARRAY_SIZE(xsave_components); i++) {
+            if (env->features[xsave_components[i].word] & xsave_components[i].feature) {
+                xcr0 |= xsave_components[i].bits;
+            }
+        }
+        if ((env->features[FEAT_7_0_EDX] & (1u << 19)) && (env->features[FEAT_XSAVE] & 8)) {
+            env->features[FEAT_XSAVE_XSS_LO] = XSS_ARCH_LBR;
+        }
     }
-    if (env->features[FEAT_8000_0008_EBX]) {
-        env->cpuid_xlevel = MAX(env->cpuid_xlevel, 0x80000008);
-    }
+    env->features[FEAT_XSAVE_XCR0_LO] = xcr0;
+    env->features[FEAT_XSAVE_XCR0_HI] = xcr0 >> 32;
+    settle_levels(cpu);
+    cpu->features_expanded = true;
     return true;
 }
 
-/* ---- structure ---- */
-
-static void topology(CPUX86State *env, unsigned *cores, unsigned *threads, unsigned *cpus)
+/* XSAVE's components follow from features, which are told instead. */
+static bool x86_feature_derived(int w)
 {
-    MachineState *ms = current_machine;
-
-    *cores = ms ? MAX(ms->smp.cores * MAX(ms->smp.dies, 1), 1) : 1;
-    *threads = ms ? MAX(ms->smp.threads, 1) : 1;
-    *cpus = *cores * *threads;
+    return w == FEAT_XSAVE_XCR0_LO || w == FEAT_XSAVE_XCR0_HI || w == FEAT_XSAVE_XSS_LO ||
+        w == FEAT_XSAVE_XSS_HI;
 }
 
-/* Bits that number @n things. */
-static unsigned id_bits(unsigned n)
+bool x86_cpu_filter_features(X86CPU *cpu, bool verbose)
 {
-    return n <= 1 ? 0 : 32 - __builtin_clz(n - 1);
-}
+    CPUX86State *env = &cpu->env;
+    FeatureWordArray supported;
+    bool complete = true;
 
-static bool vendor_is_amd(const CPUX86State *env)
-{
-    return env->cpuid_vendor[0] == 0x68747541 || env->cpuid_vendor[0] == 0x6f677948;
-}
+    x86_cpu_supported_features(supported);
+    for (int w = 0; w < FEATURE_WORDS; w++) {
+        uint32_t missing = env->features[w] & ~supported[w];
 
-/* Intel's leaf 4 or AMD's 0x8000001d: three caches of common sizes. */
-static void cache_leaf(uint32_t count, unsigned share_l1, unsigned share_l3, unsigned cores,
-                       uint32_t r[4])
-{
-    static const struct {
-        int type, level, ways, sets;
-    } caches[] = {
-        { 1, 1, 8, 64 }, { 2, 1, 8, 64 }, { 3, 2, 16, 1024 }, { 3, 3, 16, 16384 },
-    };
+        if (w == FEAT_8000_0001_EDX) {
+            missing &= ~EDX_REPEATED;
+        }
+        cpu->filtered_features[w] = missing;
+        if (!cpu->force_features) {
+            env->features[w] &= ~missing;
+        }
+        for (int b = 0; b < 32; b++) {
+            if (!(missing >> b & 1)) {
+                continue;
+            }
+            complete = complete && x86_feature_derived(w);
+            /* Models were made for processors; of what TCG lacks only what was asked for counts. */
+            if (verbose && !x86_feature_derived(w) &&
+                (kvm_enabled() || cpu->enforce_cpuid || (env->user_features[w] >> b & 1))) {
+                g_autofree char *what = x86_feature_description(w, b);
 
-    memset(r, 0, 16);
-    if (count >= ARRAY_SIZE(caches)) {
-        return;
-    }
-    r[0] = caches[count].type | caches[count].level << 5 | 1 << 8 |
-           ((caches[count].level == 3 ? share_l3 : share_l1) - 1) << 14 | (cores - 1) << 26;
-    r[1] = 63 | (caches[count].ways - 1) << 22;
-    r[2] = caches[count].sets - 1;
-}
-
-/* XSAVE's layout is the processor's: sizes and offsets are asked of it. */
-static void xsave_leaf(CPUX86State *env, uint32_t count, uint32_t r[4])
-{
-    uint64_t mask, supervisor = 0;
-
-    memset(r, 0, 16);
-    if (!(env->features[FEAT_1_ECX] & (1u << 26))) {
-        return;
-    }
-    mask = x86_cpu_xcr0_supported(env);
-    if (count == 0) {
-        uint32_t size = 576;
-
-        for (int i = 2; i < 63; i++) {
-            uint32_t c[4];
-
-            if (mask >> i & 1) {
-                host_cpuid(0xd, i, c);
-                size = MAX(size, c[0] + c[1]);
+                warn_report("%s doesn't support requested feature: %s",
+                            kvm_enabled() ? "host" : "TCG", what);
             }
         }
-        r[0] = mask;
-        r[1] = size; /* the kernel keeps this in step with XCR0 */
-        r[2] = size;
-        r[3] = mask >> 32;
-    } else if (count == 1) {
-        r[0] = env->features[FEAT_XSAVE];
-        r[1] = 576;
-        r[2] = supervisor;
-        r[3] = supervisor >> 32;
-    } else if (count < 63 && (mask >> count & 1)) {
-        host_cpuid(0xd, count, r);
     }
-}
-
-uint64_t x86_cpu_xcr0_supported(CPUX86State *env)
-{
-    uint64_t mask = XSTATE_FP_MASK | XSTATE_SSE_MASK;
-
-    if (!(env->features[FEAT_1_ECX] & (1u << 26))) {
-        return 0;
-    }
-    if (env->features[FEAT_1_ECX] & (1u << 28)) {
-        mask |= XSTATE_YMM_MASK;
-    }
-    if (env->features[FEAT_7_0_EBX] & (1u << 14)) {
-        mask |= 3ull << XSTATE_BNDREGS_BIT;
-    }
-    if (env->features[FEAT_7_0_EBX] & (1u << 16)) {
-        mask |= 7ull << XSTATE_OPMASK_BIT;
-    }
-    if (env->features[FEAT_7_0_ECX] & (1u << 3)) {
-        mask |= 1ull << XSTATE_PKRU_BIT;
-    }
-    if (env->features[FEAT_7_0_EDX] & (1u << 24)) {
-        mask |= 3ull << XSTATE_XTILE_CFG_BIT;
-    }
-    if (kvm_enabled()) {
-        mask &= kvm_arch_get_supported_cpuid(kvm_state, 0xd, 0, 0) |
-                (uint64_t)kvm_arch_get_supported_cpuid(kvm_state, 0xd, 0, 3) << 32;
-    }
-    return mask;
-}
-
-void cpu_x86_cpuid(CPUX86State *env, uint32_t index, uint32_t count, uint32_t *eax, uint32_t *ebx,
-                   uint32_t *ecx, uint32_t *edx)
-{
-    X86CPU *cpu = env_archcpu(env);
-    uint32_t limit = index >= 0x80000000 ? env->cpuid_xlevel : env->cpuid_level;
-    unsigned cores, threads, cpus;
-    uint32_t r[4] = { 0 };
-
-    topology(env, &cores, &threads, &cpus);
-    if (index > limit) {
-        index = env->cpuid_level; /* what Intel's do; nobody relies on it */
-        count = 0;
-    }
-    switch (index) {
-    case 0:
-        r[0] = env->cpuid_level;
-        r[1] = env->cpuid_vendor[0];
-        r[2] = env->cpuid_vendor[1];
-        r[3] = env->cpuid_vendor[2];
-        break;
-    case 1:
-        r[0] = env->cpuid_version;
-        r[1] = cpu->apic_id << 24 | 8 << 8; /* CLFLUSH: 64 bytes */
-        r[2] = env->features[FEAT_1_ECX];
-        r[3] = env->features[FEAT_1_EDX];
-        if (cpus > 1) {
-            r[1] |= MIN(cpus, 255) << 16;
-            r[3] |= 1 << 28;
-        }
-        if ((env->cr[4] & CR4_OSXSAVE_MASK) && (r[2] & (1u << 26))) {
-            r[2] |= 1 << 27;
-        }
-        break;
-    case 2:
-        r[0] = 1; /* nothing that leaf 4 does not say better */
-        r[1] = 0xff;
-        break;
-    case 4:
-        if (!vendor_is_amd(env)) {
-            cache_leaf(count, threads, cpus, cores, r);
-        }
-        break;
-    case 6:
-        r[0] = env->features[FEAT_6_EAX];
-        break;
-    case 7:
-        if (count == 0) {
-            r[0] = env->features[FEAT_7_1_EAX] ? 1 : 0;
-            r[1] = env->features[FEAT_7_0_EBX];
-            r[2] = env->features[FEAT_7_0_ECX];
-            r[3] = env->features[FEAT_7_0_EDX];
-        } else if (count == 1) {
-            r[0] = env->features[FEAT_7_1_EAX];
-        }
-        break;
-    case 0xb:
-        r[2] = count & 0xff;
-        r[3] = cpu->apic_id;
-        if (count == 0) {
-            r[0] = id_bits(threads);
-            r[1] = threads;
-            r[2] |= 1 << 8;
-        } else if (count == 1) {
-            r[0] = id_bits(threads) + id_bits(cores);
-            r[1] = cpus;
-            r[2] |= 2 << 8;
-        }
-        break;
-    case 0xd:
-        xsave_leaf(env, count, r);
-        break;
-    case 0x80000000:
-        r[0] = env->cpuid_xlevel;
-        if (vendor_is_amd(env)) {
-            r[1] = env->cpuid_vendor[0];
-            r[2] = env->cpuid_vendor[1];
-            r[3] = env->cpuid_vendor[2];
-        }
-        break;
-    case 0x80000001:
-        r[0] = env->cpuid_version;
-        r[2] = env->features[FEAT_8000_0001_ECX];
-        r[3] = env->features[FEAT_8000_0001_EDX];
-        if (cpus > 1 && vendor_is_amd(env)) {
-            r[2] |= 1 << 1; /* cmp-legacy */
-        }
-        break;
-    case 0x80000002 ... 0x80000004:
-        memcpy(r, &env->cpuid_model[(index - 0x80000002) * 4], 16);
-        break;
-    case 0x80000005:
-        r[0] = r[1] = 0x01ff01ff;
-        r[2] = r[3] = 32 << 24 | 8 << 16 | 1 << 8 | 64;
-        break;
-    case 0x80000006:
-        r[2] = 1024 << 16 | 8 << 12 | 1 << 8 | 64;
-        r[3] = 32 << 18 | 8 << 12 | 1 << 8 | 64;
-        break;
-    case 0x80000007:
-        r[1] = env->features[FEAT_8000_0007_EBX];
-        r[3] = env->features[FEAT_8000_0007_EDX];
-        break;
-    case 0x80000008: {
-        bool lm = env->features[FEAT_8000_0001_EDX] & (1u << 29);
-        uint32_t phys = 40, h[4];
-
-        if (kvm_enabled() || cpu->host_features) {
-            host_cpuid(0x80000000, 0, h);
-            if (h[0] >= 0x80000008) {
-                host_cpuid(0x80000008, 0, h);
-                phys = MIN(h[0] & 0xff, 52);
+    if (!cpu->force_features) {
+        /* What depended on a feature that is gone is gone too. */
+        for (size_t i = 0; i < ARRAY_SIZE(dependent_words); i++) {
+            if (!(env->features[dependent_words[i].of] & dependent_words[i].feature)) {
+                env->features[dependent_words[i].word] = 0;
             }
         }
-        r[0] = lm ? (phys | (env->features[FEAT_7_0_ECX] & (1u << 16) ? 57 : 48) << 8) : 36;
-        r[1] = env->features[FEAT_8000_0008_EBX];
-        if (cpus > 1) {
-            r[2] = id_bits(cpus) << 12 | (cpus - 1);
-        }
-        break;
     }
-    case 0x8000000a:
-        if (env->features[FEAT_8000_0001_ECX] & (1u << 2)) {
-            r[0] = 1;
-            r[1] = 16;
-            r[3] = env->features[FEAT_8000_000A_EDX];
-        }
-        break;
-    case 0x8000001d:
-        if (env->features[FEAT_8000_0001_ECX] & (1u << 22)) {
-            cache_leaf(count, threads, cpus, 1, r);
-        }
-        break;
-    case 0x8000001e:
-        if (env->features[FEAT_8000_0001_ECX] & (1u << 22)) {
-            r[0] = cpu->apic_id;
-            r[1] = (threads - 1) << 8 | (cpu->apic_id >> id_bits(threads));
-            r[2] = cpu->apic_id >> (id_bits(threads) + id_bits(cores));
-        }
-        break;
+    /* AMD's leaf repeats leaf 1; only vendors that do so have it. */
+    if (x86_cpu_is_amd(env)) {
+        env->features[FEAT_8000_0001_EDX] &= ~EDX_REPEATED;
+        env->features[FEAT_8000_0001_EDX] |= env->features[FEAT_1_EDX] & EDX_REPEATED;
     }
-    *eax = r[0];
-    *ebx = r[1];
-    *ecx = r[2];
-    *edx = r[3];
+    return complete;
+}
+
+strList *x86_cpu_unavailable_features(X86CPU *cpu)
+{
+    strList *list = NULL, **tail = &list;
+
+    for (int w = 0; w < FEATURE_WORDS; w++) {
+        for (int b = 0; b < 32; b++) {
+            const char *name = x86_feature_name(w, b);
+
+            if (name && (cpu->filtered_features[w] >> b & 1)) {
+                QAPI_LIST_APPEND(tail, g_strdup(name));
+            }
+        }
+    }
+    return list;
+}
+
+/* ---- models by name ---- */
+
+const X86CPUDefinition *x86_cpu_model_by_name(const char *name)
+{
+    unsigned nr;
+    const X86CPUDefinition *models = x86_cpu_models(&nr);
+
+    for (unsigned i = 0; i < nr; i++) {
+        if (g_str_equal(models[i].name, name)) {
+            return &models[i];
+        }
+    }
+    return NULL;
+}
+
+const char *x86_cpu_resolve_alias(const char *name, bool latest)
+{
+    const X86CPUDefinition *m = x86_cpu_model_by_name(name);
+
+    for (const X86CPUAlias *a = x86_cpu_aliases; !m && a->name; a++) {
+        if (!g_str_equal(a->name, name)) {
+            continue;
+        }
+        if (a->fixed) {
+            return a->fixed;
+        }
+        for (int version = 1; ; version++) {
+            g_autofree char *full = g_strdup_printf("%s-v%d", name, version);
+            const X86CPUDefinition *next = x86_cpu_model_by_name(full);
+
+            if (!next) {
+                break;
+            }
+            m = next;
+            if (!latest) {
+                break;
+            }
+        }
+    }
+    return m ? m->name : NULL;
 }

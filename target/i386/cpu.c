@@ -157,11 +157,13 @@ void x86_cpu_reset_state(X86CPU *cpu)
     env->star = env->lstar = env->cstar = env->fmask = env->kernelgsbase = 0;
     env->vm_hsave = 0;
     env->pat = 0x0007040600070406ull;
-    env->tsc = env->tsc_adjust = env->tsc_deadline = env->tsc_aux = env->xss = 0;
+    /* KVM takes a write of 0 for an attempt to keep CPUs in step, so that it begins with 1 there. */
+    env->tsc = kvm_enabled();
+    env->tsc_adjust = env->tsc_deadline = env->tsc_aux = env->xss = 0;
     env->tsc_valid = true;
     env->system_time_msr = env->wall_clock_msr = env->steal_time_msr = 0;
     env->async_pf_en_msr = env->async_pf_int_msr = env->pv_eoi_en_msr = 0;
-    env->poll_control_msr = 1;
+    env->poll_control_msr = kvm_enabled(); /* a halted CPU may poll the first while */
     env->msr_ia32_misc_enable = MSR_IA32_MISC_ENABLE_DEFAULT
         | (env->features[FEAT_1_ECX] & (1u << 3) ? MSR_IA32_MISC_ENABLE_MWAIT : 0);
     env->msr_ia32_feature_control = env->msr_smi_count = 0;
@@ -227,38 +229,6 @@ void do_cpu_sipi(X86CPU *cpu)
 }
 
 /* -- For whoever looks at a stopped CPU ------------------------------------------------------ */
-
-static void x86_cpu_dump_state(CPUState *cs, GString *out, int flags)
-{
-    static const char *const names[CPU_NB_REGS] = {
-        "RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
-        "R8 ", "R9 ", "R10", "R11", "R12", "R13", "R14", "R15",
-    };
-    static const char *const seg_names[6] = { "ES", "CS", "SS", "DS", "FS", "GS" };
-    CPUX86State *env = cpu_env(cs);
-    int i;
-
-    for (i = 0; i < CPU_NB_REGS; i++) {
-        g_string_append_printf(out, "%s=%016" PRIx64 "%c", names[i], env->regs[i],
-                               i % 4 == 3 ? '\n' : ' ');
-    }
-    g_string_append_printf(out, "RIP=%016" PRIx64 " RFL=%08x CPL=%u HLT=%u\n", env->eip,
-                           (uint32_t)env->eflags, env->hflags & HF_CPL_MASK, cs->halted);
-    for (i = 0; i < 6; i++) {
-        g_string_append_printf(out, "%s =%04x %016" PRIx64 " %08x %08x\n", seg_names[i],
-                               env->segs[i].selector, env->segs[i].base, env->segs[i].limit,
-                               env->segs[i].flags);
-    }
-    g_string_append_printf(out, "LDT=%04x %016" PRIx64 " %08x %08x\n", env->ldt.selector,
-                           env->ldt.base, env->ldt.limit, env->ldt.flags);
-    g_string_append_printf(out, "TR =%04x %016" PRIx64 " %08x %08x\n", env->tr.selector,
-                           env->tr.base, env->tr.limit, env->tr.flags);
-    g_string_append_printf(out, "GDT=     %016" PRIx64 " %08x\nIDT=     %016" PRIx64 " %08x\n",
-                           env->gdt.base, env->gdt.limit, env->idt.base, env->idt.limit);
-    g_string_append_printf(out, "CR0=%08x CR2=%016" PRIx64 " CR3=%016" PRIx64 " CR4=%08x\n",
-                           (uint32_t)env->cr[0], env->cr[2], env->cr[3], (uint32_t)env->cr[4]);
-    g_string_append_printf(out, "EFER=%016" PRIx64 "\n", env->efer);
-}
 
 /* Walk the guest's page tables. HWADDR_MAX where nothing is mapped. */
 static hwaddr x86_cpu_get_phys_page_debug(CPUState *cs, vaddr addr)
@@ -346,6 +316,7 @@ static void x86_cpu_realize(DeviceState *dev, Error **errp)
     X86CPU *cpu = X86_CPU(dev);
     X86CPUClass *xcc = X86_CPU_GET_CLASS(dev);
     MachineState *ms = current_machine;
+    bool verbose;
 
     if (cpu->apic_id == UINT32_MAX) {
         error_setg(errp, "'apic-id' was not set: CPUs are made by the machine");
@@ -355,7 +326,21 @@ static void x86_cpu_realize(DeviceState *dev, Error **errp)
         cs->nr_cores = ms->smp.cores;
         cs->nr_threads = ms->smp.threads;
     }
-    if (!x86_cpu_expand_features(cpu, errp) || !cpu_exec_realizefn(cs, errp)) {
+    if (xcc->host_cpuid_required && !kvm_enabled()) {
+        error_setg(errp, "CPU model 'host' requires KVM or HVF: use -accel kvm, or '-cpu max', "
+                   "which works without");
+        return;
+    }
+    if (!x86_cpu_expand_features(cpu, errp) || !x86_cpu_effective_phys_bits(cpu, errp)) {
+        return;
+    }
+    verbose = cpu_is_bsp(cpu) && (cpu->check_cpuid || cpu->enforce_cpuid);
+    if (!x86_cpu_filter_features(cpu, verbose) && cpu->enforce_cpuid) {
+        error_setg(errp, "%s doesn't support requested features",
+                   kvm_enabled() ? "Host" : "TCG");
+        return;
+    }
+    if (!cpu_exec_realizefn(cs, errp)) {
         return;
     }
     if (kvm_irqchip_in_kernel()) {
@@ -389,71 +374,7 @@ static void x86_cpu_reset_hold(Object *obj, ResetType type)
     x86_cpu_reset_state(X86_CPU(obj));
 }
 
-/* -- Options --------------------------------------------------------------------------------- */
-
-/* What -cpu said of features, for instances to come. */
-static FeatureWordArray wanted_features, unwanted_features;
-
-static void change_feature(const char *name, bool on, Error **errp)
-{
-    FeatureWord w;
-    int bit;
-
-    if (!x86_feature_by_name(name, &w, &bit)) {
-        error_setg(errp, "-cpu: there is no feature or property '%s'", name);
-        return;
-    }
-    if (on) {
-        wanted_features[w] |= 1u << bit;
-        unwanted_features[w] &= ~(1u << bit);
-    } else {
-        unwanted_features[w] |= 1u << bit;
-        wanted_features[w] &= ~(1u << bit);
-    }
-}
-
-static void set_global(const char *typename, const char *name, const char *value)
-{
-    GlobalProperty *global = g_new0(GlobalProperty, 1);
-
-    global->driver = typename;
-    global->property = g_strdup(name);
-    global->value = g_strdup(value);
-    qdev_prop_register_global(global);
-}
-
-static void x86_cpu_parse_features(const char *typename, char *str, Error **errp)
-{
-    ERRP_GUARD();
-    g_auto(GStrv) words = g_strsplit(str ? str : "", ",", -1);
-    ObjectClass *oc = object_class_by_name(typename);
-    char **word;
-
-    for (word = words; *word && !*errp; word++) {
-        char *value = strchr(*word, '=');
-
-        if (!**word) {
-            continue;
-        }
-        if (**word == '+' || **word == '-') {
-            change_feature(*word + 1, **word == '+', errp);
-            continue;
-        }
-        if (value) {
-            *value++ = '\0';
-        } else {
-            value = (char *)"on";
-        }
-        g_strdelimit(*word, "_", '-');
-        if (oc && object_class_property_find(oc, *word)) {
-            set_global(typename, *word, value);
-        } else if (g_str_equal(value, "on") || g_str_equal(value, "off")) {
-            change_feature(*word, g_str_equal(value, "on"), errp);
-        } else {
-            error_setg(errp, "-cpu: there is no property '%s' that takes a value", *word);
-        }
-    }
-}
+/* -- Types ----------------------------------------------------------------------------------- */
 
 static ObjectClass *x86_cpu_class_by_name(const char *model)
 {
@@ -463,47 +384,19 @@ static ObjectClass *x86_cpu_class_by_name(const char *model)
     return object_class_by_name(name);
 }
 
-static void get_tsc_frequency(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+const X86CPUDefinition *x86_cpu_class_model(const X86CPUClass *xcc)
 {
-    int64_t value = X86_CPU(obj)->env.tsc_khz * 1000;
-
-    visit_type_int(v, name, &value, errp);
-}
-
-static void set_tsc_frequency(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
-{
-    X86CPU *cpu = X86_CPU(obj);
-    int64_t value;
-
-    if (!visit_type_int(v, name, &value, errp)) {
-        return;
+    if (xcc->alias_of) {
+        return x86_cpu_model_by_name(x86_cpu_resolve_alias(xcc->alias_of,
+                                                           x86_machine_is_microvm()));
     }
-    if (value < 0) {
-        error_setg(errp, "Property '%s' expects a frequency in Hz, not %" PRId64, name, value);
-        return;
-    }
-    cpu->env.tsc_khz = cpu->env.user_tsc_khz = value / 1000;
+    return xcc->model;
 }
-
-static const Property x86_cpu_properties[] = {
-    DEFINE_PROP_UINT32("apic-id", X86CPU, apic_id, UINT32_MAX),
-    DEFINE_PROP_BOOL("check", X86CPU, check_cpuid, true),
-    DEFINE_PROP_BOOL("enforce", X86CPU, enforce_cpuid, false),
-    DEFINE_PROP_BOOL("kvm", X86CPU, expose_kvm, true),
-    DEFINE_PROP_BOOL("migratable", X86CPU, migratable, true),
-    DEFINE_PROP_BOOL("pmu", X86CPU, enable_pmu, false),
-};
 
 static void x86_cpu_initfn(Object *obj)
 {
-    X86CPU *cpu = X86_CPU(obj);
-
-    cpu->host_features = !X86_CPU_GET_CLASS(obj)->model;
-    memcpy(cpu->plus_features, wanted_features, sizeof(wanted_features));
-    memcpy(cpu->minus_features, unwanted_features, sizeof(unwanted_features));
+    x86_cpu_load_model(X86_CPU(obj));
 }
-
-/* -- Types ----------------------------------------------------------------------------------- */
 
 static void x86_cpu_class_init(ObjectClass *oc, void *data)
 {
@@ -515,9 +408,7 @@ static void x86_cpu_class_init(ObjectClass *oc, void *data)
     device_class_set_parent_realize(dc, x86_cpu_realize, &xcc->parent_realize);
     dc->unrealize = x86_cpu_unrealize;
     resettable_class_set_parent_phases(rc, NULL, x86_cpu_reset_hold, NULL, &xcc->parent_phases);
-    device_class_set_props(dc, x86_cpu_properties);
-    object_class_property_add(oc, "tsc-frequency", "int", get_tsc_frequency, set_tsc_frequency,
-                              NULL, NULL);
+    x86_cpu_add_properties(oc);
 
     cc->class_by_name = x86_cpu_class_by_name;
     cc->parse_features = x86_cpu_parse_features;
@@ -536,8 +427,24 @@ static void model_class_init(ObjectClass *oc, void *data)
     X86_CPU_CLASS(oc)->model = data;
 }
 
+static void alias_class_init(ObjectClass *oc, void *data)
+{
+    X86_CPU_CLASS(oc)->alias_of = data;
+}
+
+static const Property max_properties[] = {
+    DEFINE_PROP_BOOL("migratable", X86CPU, migratable, true),
+};
+
+static void max_class_init(ObjectClass *oc, void *data)
+{
+    X86_CPU_CLASS(oc)->host_features = true;
+    device_class_set_props(DEVICE_CLASS(oc), max_properties);
+}
+
 static void host_class_init(ObjectClass *oc, void *data)
 {
+    X86_CPU_CLASS(oc)->host_features = true;
     X86_CPU_CLASS(oc)->host_cpuid_required = true;
 }
 
@@ -552,8 +459,13 @@ static const TypeInfo x86_cpu_types[] = {
         .class_init = x86_cpu_class_init,
     },
     {
+        .name = X86_CPU_TYPE_NAME("base"),
+        .parent = TYPE_X86_CPU,
+    },
+    {
         .name = X86_CPU_TYPE_NAME("max"),
         .parent = TYPE_X86_CPU,
+        .class_init = max_class_init,
     },
     {
         .name = X86_CPU_TYPE_NAME("host"),
@@ -562,22 +474,32 @@ static const TypeInfo x86_cpu_types[] = {
     },
 };
 
+static void register_model(const char *model, void (*init)(ObjectClass *, void *),
+                           const void *data)
+{
+    g_autofree char *name = g_strdup_printf("%s" X86_CPU_TYPE_SUFFIX, model);
+    TypeInfo info = {
+        .name = name,
+        .parent = TYPE_X86_CPU,
+        .class_init = init,
+        .class_data = (void *)data,
+    };
+
+    type_register(&info);
+}
+
 static void x86_cpu_register_types(void)
 {
     unsigned nr, i;
     const X86CPUDefinition *models = x86_cpu_models(&nr);
+    const X86CPUAlias *alias;
 
     type_register_static_array(x86_cpu_types, ARRAY_SIZE(x86_cpu_types));
     for (i = 0; i < nr; i++) {
-        g_autofree char *name = g_strdup_printf("%s" X86_CPU_TYPE_SUFFIX, models[i].name);
-        TypeInfo info = {
-            .name = name,
-            .parent = TYPE_X86_CPU,
-            .class_init = model_class_init,
-            .class_data = (void *)&models[i],
-        };
-
-        type_register(&info);
+        register_model(models[i].name, model_class_init, &models[i]);
+    }
+    for (alias = x86_cpu_aliases; alias->name; alias++) {
+        register_model(alias->name, alias_class_init, alias->name);
     }
 }
 type_init(x86_cpu_register_types)

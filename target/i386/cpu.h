@@ -201,11 +201,16 @@ typedef struct {
     uint64_t from, to, info;
 } LBREntry;
 
-/* Words of feature bits; which CPUID output each is stands in cpu-features.c. */
+/* Words of feature bits; which CPUID output or MSR each is stands in cpu-tables.c. */
 typedef enum {
-    FEAT_1_EDX, FEAT_1_ECX, FEAT_6_EAX, FEAT_7_0_EBX, FEAT_7_0_ECX, FEAT_7_0_EDX, FEAT_7_1_EAX,
+    FEAT_1_EDX, FEAT_1_ECX, FEAT_7_0_EBX, FEAT_7_0_ECX, FEAT_7_0_EDX, FEAT_7_1_EAX,
     FEAT_8000_0001_EDX, FEAT_8000_0001_ECX, FEAT_8000_0007_EBX, FEAT_8000_0007_EDX,
-    FEAT_8000_0008_EBX, FEAT_8000_000A_EDX, FEAT_XSAVE, FEAT_KVM,
+    FEAT_8000_0008_EBX, FEAT_8000_0021_EAX, FEAT_8000_0021_EBX, FEAT_8000_0022_EAX,
+    FEAT_C000_0001_EDX, FEAT_KVM, FEAT_KVM_HINTS, FEAT_8000_000A_EDX, FEAT_XSAVE, FEAT_6_EAX,
+    FEAT_XSAVE_XCR0_LO, FEAT_XSAVE_XCR0_HI, FEAT_ARCH_CAPABILITIES, FEAT_CORE_CAPABILITY,
+    FEAT_PERF_CAPABILITIES, FEAT_14_0_ECX, FEAT_SGX_12_0_EAX, FEAT_SGX_12_0_EBX,
+    FEAT_SGX_12_1_EAX, FEAT_XSAVE_XSS_LO, FEAT_XSAVE_XSS_HI, FEAT_7_1_EDX, FEAT_7_2_EDX,
+    FEAT_24_0_EBX,
     FEATURE_WORDS,
 } FeatureWord;
 typedef uint32_t FeatureWordArray[FEATURE_WORDS];
@@ -219,6 +224,8 @@ typedef struct X86NestedState {
     uint8_t data[2 * 4096];
 } X86NestedState;
 #define X86_NESTED_HDR_SIZE 128u
+#define X86_NESTED_GUEST_MODE  (1u << 0)    /* numbers of the kernel's ABI */
+#define X86_NESTED_KNOWN_FLAGS 0x10fu       /* guest mode, run pending, evmcs, mtf, GIF */
 
 typedef struct CPUArchState {
     /* ---- general ---- */
@@ -276,6 +283,15 @@ typedef struct CPUArchState {
     uint64_t msr_lbr_ctl, msr_lbr_depth;
     LBREntry lbr_records[ARCH_LBR_NR_ENTRIES];
     uint64_t msr_xfd, msr_xfd_err;
+    uint64_t fred_rsp0, fred_rsp1, fred_rsp2, fred_rsp3, fred_stklvls;
+    uint64_t fred_ssp1, fred_ssp2, fred_ssp3, fred_config;
+    uint64_t msr_hv_guest_os_id, msr_hv_hypercall, msr_hv_vapic, msr_hv_tsc, msr_hv_runtime;
+    uint64_t msr_hv_crash_params[5];
+    uint64_t msr_hv_synic_control, msr_hv_synic_evt_page, msr_hv_synic_msg_page;
+    uint64_t msr_hv_synic_sint[16];
+    uint64_t msr_hv_stimer_config[4], msr_hv_stimer_count[4];
+    uint64_t msr_hv_reenlightenment_control;
+    uint64_t msr_hv_tsc_emulation_control, msr_hv_tsc_emulation_status;
     uint64_t msr_ia32_sgxlepubkeyhash[4];
     uint64_t spec_ctrl, virt_ssbd, amd_tsc_scale_msr, msr_hwcr;
     uint32_t tsx_ctrl, umwait, smbase;
@@ -307,7 +323,9 @@ typedef struct CPUArchState {
     /* ---- set when the CPU is realized, constant afterwards ---- */
     int64_t tsc_khz;            /* 0: not known. The stream may bring it */
     int64_t user_tsc_khz;       /* from the command line; 0: not given */
-    uint32_t cpuid_level, cpuid_xlevel, cpuid_version; /* version: leaf 1's EAX */
+    uint32_t cpuid_level, cpuid_xlevel, cpuid_xlevel2; /* UINT32_MAX: not set; realize sets them */
+    uint32_t cpuid_min_level, cpuid_min_xlevel, cpuid_min_xlevel2, cpuid_level_func7;
+    uint32_t cpuid_version;     /* leaf 1's EAX: family, model, stepping */
     uint32_t cpuid_vendor[3];   /* EBX, EDX, ECX */
     uint32_t cpuid_model[12];   /* the model's name */
     FeatureWordArray features;
@@ -322,30 +340,27 @@ struct X86CPU {
     /* Properties. */
     uint32_t apic_id;           /* UINT32_MAX: not set */
     bool enforce_cpuid, check_cpuid, expose_kvm, migratable, kvm_pv_eoi;
-    bool enable_pmu;
-    bool host_features;         /* "host" and "max": what the accelerator has */
+    bool enable_pmu, enable_lmce, l3_cache, legacy_cache, full_cpuid_auto_level, host_phys_bits;
+    bool force_features, cpuid_0xb, vmware_cpuid_freq, fill_mtrr_mask;
+    uint32_t phys_bits, guest_phys_bits, host_phys_bits_limit; /* 0, UINT32_MAX: not set */
+    uint8_t avx10_version;
+    FeatureWordArray filtered_features; /* asked for, and not to be had: not in env.features */
+    bool features_expanded;
 
     /* A local APIC, in the kernel or ours; NULL: none. Set when realized. */
     DeviceState *apic_state;
-    FeatureWordArray plus_features, minus_features;
 
     /* kvm/ keeps its lists here. */
     struct X86KVMState *kvm;
 };
 
-/** A model: what CPUID says of it before features are changed. NULL @name: from the host. */
-typedef struct X86CPUDefinition {
-    const char *name;
-    uint32_t level, xlevel;
-    const char *vendor;         /* twelve characters */
-    uint32_t family, model, stepping;
-    const char *model_id;
-    FeatureWordArray features;
-} X86CPUDefinition;
+typedef struct X86CPUDefinition X86CPUDefinition; /* cpu-models.h */
 
 struct X86CPUClass {
     CPUClass parent_class;
-    const X86CPUDefinition *model;
+    const X86CPUDefinition *model; /* NULL: "base", or what the accelerator has */
+    const char *alias_of;       /* a name that stands for a model: x86_cpu_class_model() */
+    bool host_features;         /* "max" and "host" */
     bool host_cpuid_required;
     DeviceRealize parent_realize;
     ResettablePhases parent_phases;
@@ -370,6 +385,8 @@ void do_cpu_sipi(X86CPU *cpu);
 void x86_cpu_update_hflags(CPUX86State *env);
 /** Is this the CPU that starts by itself? */
 bool cpu_is_bsp(X86CPU *cpu);
+/** CPUClass.dump_state (cpu-dump.c). */
+void x86_cpu_dump_state(CPUState *cs, GString *out, int flags);
 /** Load a segment register's hidden part. Keeps hflags in step. */
 void cpu_x86_load_seg_cache(CPUX86State *env, int seg, unsigned selector, uint64_t base,
                             uint32_t limit, uint32_t flags);
@@ -378,28 +395,61 @@ void cpu_x86_load_seg_cache(CPUX86State *env, int seg, unsigned selector, uint64
  * result becomes apic_state.
  */
 extern DeviceState *(*x86_cpu_apic_create)(X86CPU *cpu);
+/** The model that a class stands for on this machine; NULL for base, max and host. */
+const X86CPUDefinition *x86_cpu_class_model(const X86CPUClass *xcc);
 /** Set every A20 mask (-1, or ~(1 << 20)). */
 void x86_cpu_set_a20(X86CPU *cpu, bool on);
 
 extern const VMStateDescription vmstate_x86_cpu;
+/* Part of it: a nested hypervisor's state, in machine-nested.c. */
+extern const VMStateDescription vmstate_x86_nested_state;
 
 /* ---- cpu-features.c ---- */
 
 /** "sse2", or NULL for a bit without a name. */
 const char *x86_feature_name(FeatureWord w, int bit);
-/** Finds a feature by its name; '_' and '-' are the same. */
-bool x86_feature_by_name(const char *name, FeatureWord *w, int *bit);
-/** Which CPUID output @w is: @reg 0 to 3 for EAX, EBX, ECX, EDX. */
-void x86_feature_word_location(FeatureWord w, uint32_t *leaf, uint32_t *subleaf, int *reg);
+/** Finds a feature by its name or another spelling of it; NULL @canonical: not wanted. */
+bool x86_feature_by_name(const char *name, FeatureWord *w, int *bit, const char **canonical);
 /** Features that this accelerator and host can give. */
 void x86_cpu_supported_features(FeatureWordArray out);
-/** Fills in and checks env->features etc. from model, options and host. */
+/** microvm takes the latest version of models, and the host's physical address bits. */
+bool x86_machine_is_microvm(void);
+/** Names of what was asked for and can't be had (expanded and filtered CPUs). To be freed. */
+struct strList *x86_cpu_unavailable_features(X86CPU *cpu);
+/** The state of a new instance: the model's, with what the accelerator changes of it. */
+void x86_cpu_load_model(X86CPU *cpu);
+/** Settles what follows from properties: dependent words, levels. Does not ask the host. */
 bool x86_cpu_expand_features(X86CPU *cpu, Error **errp);
+/**
+ * Moves what can't be had here to filtered_features. @verbose: says so for each. True: nothing
+ * was missing.
+ */
+bool x86_cpu_filter_features(X86CPU *cpu, bool verbose);
+/** How errors and warnings name a bit: "CPUID.01H:ECX.sse3 [bit 0]". To be freed. */
+char *x86_feature_description(FeatureWord w, int bit);
+/** AMD's processors and those made after them. */
+bool x86_cpu_is_amd(const CPUX86State *env);
+/** "AuthenticAMD" etc.; @out has 13 bytes. */
+void x86_cpu_vendor_string(const CPUX86State *env, char *out);
+
+/* ---- cpu-properties.c ---- */
+
+/** Adds a class's properties for features and identity. */
+void x86_cpu_add_properties(ObjectClass *oc);
+/** -cpu MODEL,@str: what stands behind the model's name. */
+void x86_cpu_parse_features(const char *typename, char *str, Error **errp);
+
+/* ---- cpu-cpuid.c ---- */
+
 /** The bits that the guest may set in XCR0; 0 without XSAVE. */
 uint64_t x86_cpu_xcr0_supported(CPUX86State *env);
 /** CPUID as a guest of this CPU sees it. @count: sub-leaf (ECX). */
 void cpu_x86_cpuid(CPUX86State *env, uint32_t index, uint32_t count, uint32_t *eax, uint32_t *ebx,
                    uint32_t *ecx, uint32_t *edx);
+/** The processor that runs this program: EAX, EBX, ECX, EDX. Costly under virtualisation. */
+void x86_host_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
+/** Physical address bits, as the CPU's owner wants them. 0 and @errp: can't be. */
+uint32_t x86_cpu_effective_phys_bits(X86CPU *cpu, Error **errp);
 
 /* ---- interrupts, where they are not the kernel's: hw/i386 and hw/intc ---- */
 

@@ -272,6 +272,33 @@ SUBSECTION(arch_lbr, "arch_lbr", env->msr_lbr_ctl != 0,
            U64(msr_lbr_ctl), U64(msr_lbr_depth),
            VMSTATE_STRUCT_ARRAY(env.lbr_records, X86CPU, ARCH_LBR_NR_ENTRIES, 1,
                                 vmstate_lbr_records, LBREntry));
+SUBSECTION(hv_hypercall, "msr_hyperv_hypercall",
+           env->msr_hv_guest_os_id != 0 || env->msr_hv_hypercall != 0,
+           U64(msr_hv_guest_os_id), U64(msr_hv_hypercall));
+SUBSECTION(hv_vapic, "msr_hyperv_vapic", env->msr_hv_vapic != 0, U64(msr_hv_vapic));
+SUBSECTION(hv_time, "msr_hyperv_time", env->msr_hv_tsc != 0, U64(msr_hv_tsc));
+SUBSECTION(hv_crash, "msr_hyperv_crash", NONZERO(msr_hv_crash_params),
+           U64_ARRAY(msr_hv_crash_params, 5));
+SUBSECTION(hv_runtime, "msr_hyperv_runtime", env->msr_hv_runtime != 0, U64(msr_hv_runtime));
+SUBSECTION(hv_synic, "msr_hyperv_synic",
+           env->msr_hv_synic_control || env->msr_hv_synic_evt_page || env->msr_hv_synic_msg_page ||
+           NONZERO(msr_hv_synic_sint),
+           U64(msr_hv_synic_control), U64(msr_hv_synic_evt_page), U64(msr_hv_synic_msg_page),
+           U64_ARRAY(msr_hv_synic_sint, 16));
+SUBSECTION(hv_stimer, "msr_hyperv_stimer",
+           NONZERO(msr_hv_stimer_config) || NONZERO(msr_hv_stimer_count),
+           U64_ARRAY(msr_hv_stimer_config, 4), U64_ARRAY(msr_hv_stimer_count, 4));
+SUBSECTION(hv_reenlightenment, "msr_hyperv_reenlightenment",
+           env->msr_hv_reenlightenment_control || env->msr_hv_tsc_emulation_control ||
+           env->msr_hv_tsc_emulation_status,
+           U64(msr_hv_reenlightenment_control), U64(msr_hv_tsc_emulation_control),
+           U64(msr_hv_tsc_emulation_status));
+SUBSECTION(fred, "fred",
+           env->fred_rsp0 || env->fred_rsp1 || env->fred_rsp2 || env->fred_rsp3 ||
+           env->fred_stklvls || env->fred_ssp1 || env->fred_ssp2 || env->fred_ssp3 ||
+           env->fred_config,
+           U64(fred_rsp0), U64(fred_rsp1), U64(fred_rsp2), U64(fred_rsp3), U64(fred_stklvls),
+           U64(fred_ssp1), U64(fred_ssp2), U64(fred_ssp3), U64(fred_config));
 SUBSECTION(triple_fault, "triple_fault", env->triple_fault_pending, U8(triple_fault_pending));
 /*
  * Without it a reader takes an exception number for an exception that was injected and has no
@@ -305,212 +332,6 @@ static const VMStateDescription vmstate_pdptrs = {
     },
 };
 
-/* ---- nested virtualisation: the kernel's blob, split as it travels ---- */
-
-static bool nested_vmcs12_needed(void *opaque)
-{
-    X86NestedState *n = opaque;
-
-    return n->size > X86_NESTED_HDR_SIZE;
-}
-
-static bool nested_shadow_needed(void *opaque)
-{
-    X86NestedState *n = opaque;
-
-    return n->size > X86_NESTED_HDR_SIZE + 4096;
-}
-
-static bool nested_vmx_needed(void *opaque)
-{
-    return ((X86NestedState *)opaque)->format == 0;
-}
-
-static bool nested_svm_needed(void *opaque)
-{
-    X86NestedState *n = opaque;
-
-    return n->format == 1;
-}
-
-/*
- * The header begins with the fields that travel: for VMX two addresses (vmxon, vmcs12) and 16 bits
- * of SMM flags, for SVM one address (vmcb). Their places are the kernel's ABI.
- */
-typedef struct NestedTmp {
-    X86NestedState *parent;
-    uint64_t addr[2];
-    uint16_t smm_flags;
-} NestedTmp;
-
-static int nested_tmp_pre_save(void *opaque)
-{
-    NestedTmp *t = opaque;
-
-    memcpy(t->addr, t->parent->hdr, sizeof(t->addr));
-    memcpy(&t->smm_flags, t->parent->hdr + 16, 2);
-    return 0;
-}
-
-static int nested_vmx_tmp_post_load(void *opaque, int version_id)
-{
-    NestedTmp *t = opaque;
-
-    memcpy(t->parent->hdr, t->addr, sizeof(t->addr));
-    memcpy(t->parent->hdr + 16, &t->smm_flags, 2);
-    return 0;
-}
-
-static int nested_svm_tmp_post_load(void *opaque, int version_id)
-{
-    NestedTmp *t = opaque;
-
-    memcpy(t->parent->hdr, &t->addr[0], sizeof(t->addr[0]));
-    return 0;
-}
-
-static const VMStateDescription vmstate_nested_vmx_tmp = {
-    .name = "vmx-header",
-    .pre_save = nested_tmp_pre_save,
-    .post_load = nested_vmx_tmp_post_load,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT64(addr[0], NestedTmp),
-        VMSTATE_UINT64(addr[1], NestedTmp),
-        VMSTATE_UINT16(smm_flags, NestedTmp),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
-static const VMStateDescription vmstate_nested_svm_tmp = {
-    .name = "svm-header",
-    .pre_save = nested_tmp_pre_save,
-    .post_load = nested_svm_tmp_post_load,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT64(addr[0], NestedTmp),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
-static const VMStateDescription vmstate_nested_vmcs12 = {
-    .name = "cpu/kvm_nested_state/vmx/vmcs12",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .needed = nested_vmcs12_needed,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT8_SUB_ARRAY(data, X86NestedState, 0, 4096),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
-static const VMStateDescription vmstate_nested_shadow = {
-    .name = "cpu/kvm_nested_state/vmx/shadow_vmcs12",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .needed = nested_shadow_needed,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT8_SUB_ARRAY(data, X86NestedState, 4096, 4096),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
-static const VMStateDescription vmstate_nested_vmx = {
-    .name = "cpu/kvm_nested_state/vmx",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .needed = nested_vmx_needed,
-    .fields = (const VMStateField[]) {
-        VMSTATE_WITH_TMP(X86NestedState, NestedTmp, vmstate_nested_vmx_tmp),
-        VMSTATE_END_OF_LIST()
-    },
-    .subsections = (const VMStateDescription *const[]) {
-        &vmstate_nested_vmcs12,
-        &vmstate_nested_shadow,
-        NULL
-    },
-};
-
-static const VMStateDescription vmstate_nested_svm = {
-    .name = "cpu/kvm_nested_state/svm",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .needed = nested_svm_needed,
-    .fields = (const VMStateField[]) {
-        VMSTATE_WITH_TMP(X86NestedState, NestedTmp, vmstate_nested_svm_tmp),
-        VMSTATE_UINT8_SUB_ARRAY(data, X86NestedState, 0, 4096),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
-static const VMStateDescription vmstate_nested_state_data = {
-    .name = "cpu/kvm_nested_state",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .fields = (const VMStateField[]) {
-        VMSTATE_UINT16(flags, X86NestedState),
-        VMSTATE_UINT16(format, X86NestedState),
-        VMSTATE_UINT32(size, X86NestedState),
-        VMSTATE_END_OF_LIST()
-    },
-    .subsections = (const VMStateDescription *const[]) {
-        &vmstate_nested_vmx,
-        &vmstate_nested_svm,
-        NULL
-    },
-};
-
-static bool nested_state_needed(void *opaque)
-{
-    X86CPU *cpu = opaque;
-    X86NestedState *n = cpu->env.nested_state;
-
-    /* Worth sending where virtualisation was turned on: flags, or more than an empty header. */
-    return n && (n->size > X86_NESTED_HDR_SIZE || n->flags || (cpu->env.hflags & HF_GUEST_MASK));
-}
-
-static int nested_state_post_load(void *opaque, int version_id)
-{
-    X86CPU *cpu = opaque;
-    X86NestedState *n = cpu->env.nested_state;
-
-    if (!n) {
-        error_report("the stream has a nested hypervisor's state, which this host can't take");
-        return -ENOTSUP;
-    }
-    if (n->format > 1 || n->size < X86_NESTED_HDR_SIZE ||
-        n->size > X86_NESTED_HDR_SIZE + sizeof(n->data)) {
-        error_report("nested state of format %u and %u bytes: expected format 0 or 1 and 128 to "
-                     "8320 bytes", n->format, n->size);
-        return -EINVAL;
-    }
-    return 0;
-}
-
-/* Loading needs a place for it even where the kernel has given none so far. */
-static int nested_state_pre_load(void *opaque)
-{
-    X86CPU *cpu = opaque;
-
-    if (!cpu->env.nested_state) {
-        cpu->env.nested_state = g_new0(X86NestedState, 1);
-    }
-    memset(cpu->env.nested_state, 0, sizeof(*cpu->env.nested_state));
-    return 0;
-}
-
-static const VMStateDescription vmstate_nested_state = {
-    .name = "cpu/nested_state",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .needed = nested_state_needed,
-    .pre_load = nested_state_pre_load,
-    .post_load = nested_state_post_load,
-    .fields = (const VMStateField[]) {
-        VMSTATE_STRUCT_POINTER(env.nested_state, X86CPU, vmstate_nested_state_data,
-                               X86NestedState),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
 /* ---- the section itself ---- */
 
 static int cpu_pre_save(void *opaque)
@@ -537,6 +358,7 @@ static int cpu_pre_load(void *opaque)
     env->poll_control_msr = 1;
     env->msr_ia32_misc_enable = MSR_IA32_MISC_ENABLE_DEFAULT;
     env->pdptrs_valid = false;
+    env->msr_lbr_ctl = env->msr_lbr_depth = 0;
     env->exception_pending = env->exception_injected = env->exception_has_payload = 0;
     env->exception_payload = 0;
     env->triple_fault_pending = 0;
@@ -566,6 +388,25 @@ static int cpu_post_load(void *opaque, int version_id)
         error_report("cpu %d: event numbers out of range (interrupt %d, exception %d, start-up "
                      "vector %u, state %u)", CPU(cpu)->cpu_index, env->interrupt_injected,
                      env->exception_nr, env->sipi_vector, env->mp_state);
+        return -EINVAL;
+    }
+
+    if ((env->hflags & HF_GUEST_MASK) &&
+        !(env->nested_state && (env->nested_state->flags & X86_NESTED_GUEST_MODE))) {
+        error_report("cpu %d: hflags 0x%x say that a nested guest runs, but no nested state "
+                     "(cpu/nested_state) came with it", CPU(cpu)->cpu_index, env->hflags);
+        return -EINVAL;
+    }
+    if (env->msr_lbr_depth > ARCH_LBR_NR_ENTRIES) {
+        error_report("cpu %d: arch_lbr: msr_lbr_depth is %" PRIu64 ", expected at most %d",
+                     CPU(cpu)->cpu_index, env->msr_lbr_depth, ARCH_LBR_NR_ENTRIES);
+        return -EINVAL;
+    }
+    if (env->exception_pending > 1 || env->exception_injected > 1 ||
+        env->exception_has_payload > 1 || env->triple_fault_pending > 1) {
+        error_report("cpu %d: exception_info, triple_fault: flags %u %u %u %u, expected 0 or 1",
+                     CPU(cpu)->cpu_index, env->exception_pending, env->exception_injected,
+                     env->exception_has_payload, env->triple_fault_pending);
         return -EINVAL;
     }
 
@@ -674,6 +515,14 @@ const VMStateDescription vmstate_x86_cpu = {
         &vmstate_feature_control,
         &vmstate_pmu,
         &vmstate_mpx,
+        &vmstate_hv_hypercall,
+        &vmstate_hv_vapic,
+        &vmstate_hv_time,
+        &vmstate_hv_crash,
+        &vmstate_hv_runtime,
+        &vmstate_hv_synic,
+        &vmstate_hv_stimer,
+        &vmstate_hv_reenlightenment,
         &vmstate_avx512,
         &vmstate_xss,
         &vmstate_umwait,
@@ -688,15 +537,16 @@ const VMStateDescription vmstate_x86_cpu = {
         &vmstate_virt_ssbd,
         &vmstate_svm_npt,
         &vmstate_svm_guest,
-        &vmstate_nested_state,
+        &vmstate_x86_nested_state,
         &vmstate_tsx_ctrl,
         &vmstate_sgx,
         &vmstate_pdptrs,
         &vmstate_xfd,
+        &vmstate_hwcr,
+        &vmstate_fred,
         &vmstate_amx,
         &vmstate_arch_lbr,
         &vmstate_triple_fault,
-        &vmstate_hwcr,
         NULL
     },
 };

@@ -135,6 +135,15 @@ class Complete(unittest.TestCase):
         self.names_in('invocation.md', ['-' + n for n in re.findall(r'^    \{ "([\w-]+)",', table,
                                                                     re.M)])
 
+    def test_refused_options(self):
+        self.names_in('invocation.md', ['-' + n for n in re.findall(
+            r'^    \{ "([\w-]+)", (?:true|false),', read('system', 'cmdline-refused.c'), re.M)])
+
+    def test_hmp_commands(self):
+        names = re.findall(r'^    \{ "([\w?|-]+)", \{', read('monitor', 'hmp-table.c'), re.M)
+        self.names_in('monitor.md', [n for name in names for n in name.split('|')
+                                     if n not in ('info', '?')])
+
     def test_capabilities(self):
         self.names_in('migration.md', self.enum('MigrationCapability'))
 

@@ -27,6 +27,7 @@
 #ifndef __ASSEMBLER__
 
 typedef unsigned char u8;
+typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef unsigned long uptr;         /* as wide as a pointer: 32 or 64 bits */

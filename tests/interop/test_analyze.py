@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """scripts/analyze-migration.py: recorded streams taken apart, made-up ones, and damage found.
 
+The streams of real programs, of machines with everything in them, are recorded anew where these
+programs are there, and what ours says in its description is compared with what QEMU says.
+
 Every damaged stream has to end in a Damage or in a different result, and in nothing else: no
 other exception, no endless loop. The work per stream is bounded by its length, and so is this.
 """
@@ -20,7 +23,9 @@ SCRIPTS = os.path.join(HERE, '..', '..', 'scripts')
 DATA = os.path.join(HERE, '..', 'data')
 sys.path[:0] = [SCRIPTS, HERE]
 
-from vmtools import tap                                                   # noqa: E402
+from vmtools import interop, migrate, programs, tap                       # noqa: E402
+from vmtools.machine import MICROVM, Machine                              # noqa: E402
+from vmtools.programs import GODWIT, NEWER                                # noqa: E402
 from vmtools.stream import Damage, SparseMemory, Stream                   # noqa: E402
 
 RECORDED = {
@@ -417,6 +422,96 @@ class Program(unittest.TestCase):
             memory.write('b', 0, b'x')
             self.assertEqual(memory.read('b', 0, 2), b'x\0')
             memory.close()
+
+
+class Machines(unittest.TestCase):
+    """Streams of whole machines, stopped before their first instruction."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix='godwit-')
+        self.addCleanup(self.directory.cleanup)
+
+    def record(self, program, machine, accel):
+        """What the analysis says of a stream into a file."""
+        name = program.replace(' ', '-')
+        path = os.path.join(self.directory.name, name)
+        with Machine(programs.find(program), ['-M', machine, '-accel', accel, '-m', '16M', '-S'],
+                     name, self.directory.name) as source:
+            migrate.run(source, None, f'exec:cat >{path}')
+        r = subprocess.run([sys.executable, os.path.join(SCRIPTS, 'analyze-migration.py'),
+                            '-f', path, '-d', 'all', '-j'], capture_output=True, text=True,
+                           timeout=60, check=False)
+        self.assertEqual((r.returncode, r.stderr), (0, ''), program)
+        found = json.loads(r.stdout)
+        self.assertEqual(found['notes'], [])
+        return found
+
+    def check_machine(self, program, machine, accel):
+        found = self.record(program, machine, accel)
+        self.assertTrue(found['configuration']['machine'])
+        described = found['vmdescription']
+        self.assertEqual(described['page_size'], 4096)
+        self.assertEqual([d['name'] for d in described['devices']],
+                         [s['name'] for s in found['sections'] if s['type'] == 'FULL'])
+        self.assertEqual(len(found['devices']), len(described['devices']))
+
+    def check_description(self, machine, accel):
+        """Ours says of devices in common what 10.0 says."""
+        ours = self.record(GODWIT, machine, accel)['vmdescription']
+        theirs = self.record(NEWER, machine, accel)['vmdescription']
+        self.assertEqual(list(ours), ['configuration', 'page_size', 'devices'])
+        self.assertEqual(list(theirs), list(ours))
+        self.assertEqual(ours['configuration'], theirs['configuration'])
+
+        def by_name(described):
+            return {(d['name'], d['instance_id']): d for d in described['devices']}
+        ours, theirs = by_name(ours), by_name(theirs)
+        common = [key for key in theirs if key in ours]
+        # Of a PC there is only what a boot sector needs.
+        whole = machine.startswith(('none', 'microvm'))
+        if whole:
+            self.assertEqual(sorted(ours), sorted(theirs))
+        self.assertGreaterEqual(len(common), 2)
+        for key in common:
+            with self.subTest(key):
+                self.same_state(ours[key], theirs[key], whole)
+        self.figures = {'devices in common': len(common)}
+
+    def same_state(self, ours, theirs, whole):
+        """Fields, and which subsections are needed right after a reset."""
+        self.assertEqual({k: v for k, v in ours.items() if k != 'subsections'},
+                         {k: v for k, v in theirs.items() if k != 'subsections'})
+        subs = [{s['vmsd_name']: s for s in x.get('subsections', ())} for x in (ours, theirs)]
+        if whole:
+            self.assertEqual(list(subs[0]), list(subs[1]))
+        for name in subs[0].keys() & subs[1].keys():
+            self.same_state(subs[0][name], subs[1][name], whole)
+
+
+def add_machines():
+    for machine, label in (('none', 'none'), ('microvm', 'microvm'), (MICROVM, 'microvm_bare'),
+                           ('pc', 'pc'), ('q35', 'q35')):
+        for accel in ('tcg', 'kvm'):
+            no_kvm = '/dev/kvm cannot be used' \
+                if accel == 'kvm' and not os.access('/dev/kvm', os.R_OK | os.W_OK) else None
+            for program in programs.NAMES:
+                def test(self, program=program, machine=machine, accel=accel):
+                    self.check_machine(program, machine, accel)
+                name = program.lower().replace(' ', '_').replace('.', '_')
+                test.__name__ = f'test_{name}_{label}_{accel}'
+                why = programs.why_missing(program) or no_kvm
+                setattr(Machines, test.__name__, unittest.skip(why)(test) if why else test)
+
+            def test(self, machine=machine, accel=accel):
+                self.check_description(machine, accel)
+            test.__name__ = f'test_description_{label}_{accel}'
+            test.cases = [interop.Case(GODWIT, NEWER, machine, '1, default', accel, 'file',
+                                       'the stream describes devices alike')]
+            why = programs.why_missing(GODWIT, NEWER) or no_kvm
+            setattr(Machines, test.__name__, unittest.skip(why)(test) if why else test)
+
+
+add_machines()
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -167,12 +168,34 @@ class CommandLines(unittest.TestCase):
             self.assertIn(package, r.stderr)
 
     def test_unknown_options(self):
-        for program in ('configure', 'scripts/install-deps', 'scripts/check'):
+        for program in ('configure', 'scripts/install-deps', 'scripts/check',
+                        'scripts/fetch-qemu'):
             with self.subTest(program):
                 r = self.run_program(program, '--no-such-option')
                 self.assertEqual((r.returncode, r.stdout), (1, ''))
                 self.assertIn('unknown option: --no-such-option', r.stderr)
                 self.assertEqual(self.run_program(program, '--help').returncode, 0)
+
+    def test_fetch_qemu(self):
+        """What is there is left alone; what cannot be had is an error that says why."""
+        fetch = os.path.join(TOP, 'scripts', 'fetch-qemu')
+        with tempfile.TemporaryDirectory() as directory:
+            program = os.path.join(directory, 'qemu-system-x86_64')
+            with open(program, 'w', encoding='utf-8') as f:
+                f.write('#!/bin/sh\nexit 0\n')
+            os.chmod(program, 0o755)
+            r = self.run_program(fetch, '--directory=' + directory)
+            self.assertEqual((r.returncode, r.stdout.strip()), (0, os.path.realpath(program)))
+            self.assertEqual(os.listdir(directory), ['qemu-system-x86_64'])
+            os.unlink(program)
+            # No apt-get on this path
+            tools = os.path.join(directory, 'bin')
+            os.mkdir(tools)
+            for name in ('dirname', 'mkdir', 'sh'):
+                os.symlink(shutil.which(name), os.path.join(tools, name))
+            r = self.run_program(fetch, '--directory=' + directory, env={'PATH': tools})
+            self.assertEqual((r.returncode, r.stdout), (1, ''))
+            self.assertIn('fetch-qemu: there is no apt-get here', r.stderr)
 
     def test_packages_of_configure_are_installed(self):
         listed = self.run_program('scripts/install-deps', '--list').stdout.split()

@@ -106,8 +106,8 @@ class MachineTest(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.dir.name, name)
 
-    def start(self, *args, plain=True, **popen):
-        command = [BINARY] + (PLAIN if plain else []) + list(args)
+    def start(self, *args, plain=True, binary=BINARY, **popen):
+        command = [binary] + (PLAIN if plain else []) + list(args)
         popen.setdefault('stderr', subprocess.PIPE)
         popen.setdefault('stdin', subprocess.DEVNULL)
         popen.setdefault('stdout', subprocess.PIPE)

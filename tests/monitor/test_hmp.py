@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """HMP: what commands print, how lines are edited, and the same through QMP."""
 
+import os
 import re
+import sys
+import time
 
-from machine_process import MachineTest, connect, main
+from machine_process import BINARY, TIMEOUT, MachineTest, connect, main
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '..', '..', 'scripts'))
+
+from vmtools import programs                                    # noqa: E402
 
 PROMPT = b'(qemu) '
 
@@ -246,7 +253,9 @@ class Editing(Hmp):
                            (b'migrate_set_capability even\t', b'events '),
                            (b'migrate_set_capability events of\t', b'off '),
                            (b'migrate_set_parameter downt\t', b'downtime-limit '),
-                           (b'help sto\t', b'help stop ')):
+                           (b'help sto\t', b'help stop '), (b'watchdog_action pow\t', b'poweroff '),
+                           (b'info trace-events migrate_set_s\t', b'migrate_set_state '),
+                           (b'trace-event migrate_set_state of\t', b'off ')):
             with self.subTest(keys=keys):
                 c.send(keys)
                 c.read_until(echo)
@@ -291,6 +300,127 @@ class ThroughQmp(MachineTest):
         while 'completed' not in self.hmp(c, 'info migrate'):
             pass
         self.assert_quits(process, c)
+
+
+# What prints the same here as in QEMU 10.0, on a machine that has no CPU and on one that has.
+SAME = """
+info status|info name|info uuid|info kvm|info memdev|info memory_size_summary|info numa
+info iothreads|info migrate_parameters|info history|info pic|info tlb|info mem|info vnc
+info spice|info mice
+info block|info block-jobs|info snapshots|info hotpluggable-cpus|info balloon|info network|info pci
+info usb|info tpm|info replay|info sev|info sgx|info dump|info vm-generation-id|info virtio
+info vcpu_dirty_limit|info memory-devices|info foo|foo|help foo|help info foo|info registers
+p $pc|p $cs.base|p $eip|p $eflags|p $foo|p 1+|p 'a'|p/c 65|p/x -1|p (1|p 1/0|x|xp|xp/foo 0|xp/4xw 0
+xp/2dh 0|xp/3cb 0|xp/2oh 0|sum 0 100|gva2gpa 0xfffffff0|gpa2hva 0xf0000000|i|o|nmi|boot_set c
+watchdog_action foo|watchdog_action none|cpu 0|cpu 5|cont foo|info cpus foo|info registers 3
+info lapic 3|migrate|migrate_cancel|migrate_continue foo|migrate_continue pre-switchover
+migrate_recover x|migrate_pause|migrate_set_capability foo on|migrate_set_capability events foo
+migrate_set_capability events on|migrate_set_capability|migrate_set_parameter foo 1
+migrate_set_parameter multifd-compression foo|migrate_set_parameter max-bandwidth 10
+migrate_set_parameter max-bandwidth 1k|migrate_set_parameter downtime-limit 250
+info migrate_parameters|savevm x|x_colo_lost_heartbeat|ringbuf_write foo x|ringbuf_read foo 1
+ringbuf_write rb abc|ringbuf_read rb 10|object_add foo|object_add foo,id=x
+object_add memory-backend-ram,id=x|object_add memory-backend-ram,id=mm,size=4k
+object_add memory-backend-ram,id=mm,size=4k|object_del mm|object_del x|qom-list|qom-list /foo
+qom-get /machine foo|qom-set /machine foo bar|getfd x|closefd x|chardev-add null,id=other
+chardev-remove foo|chardev-send-break foo|chardev-send-break rb|device_add foo|device_add
+device_del foo|client_migrate_info foo bar|announce_self|log none|logfile /nonexist/x
+trace-event foo on|trace-event foo|balloon 3|exit_preconfig|sync-profile
+memsave 0 16 "/nonexist/x"|pmemsave 0 16 "/nonexist/x"|memsave 0 16 /nonexist/x|system_powerdown
+stop|info status|system_reset|cont|info status|info roms foo|info qtree foo|q foo
+"""
+
+
+class LikeTheRealProgram(MachineTest):
+    """The same commands for both programs, on the same machine."""
+
+    def setUp(self):
+        super().setUp()
+        self.real = programs.find(programs.NEWER)
+        if not self.real:
+            self.skipTest(programs.why_missing(programs.NEWER))
+
+    def machine(self, binary, *args):
+        path = self.path('qmp-real' if binary == self.real else 'qmp')
+        process = self.start('-display', 'none', '-nodefaults', '-qmp',
+                             f'unix:{path},server=on,wait=off', *args, plain=False, binary=binary)
+        return process, self.new_client(path)
+
+    def say(self, c, line):
+        said = c.run('human-monitor-command', {'command-line': line})['return']
+        return said.replace('\r\n', '\n')
+
+    def compare(self, *args):
+        machines = [self.machine(binary, *args) for binary in (self.real, BINARY)]
+        for line in re.split(r'[|\n]', SAME.strip()):
+            with self.subTest(command=line):
+                theirs, ours = (self.say(c, line) for _, c in machines)
+                self.assertEqual(ours, theirs)
+        for process, c in machines:
+            c.send({'execute': 'quit'})
+            process.wait(TIMEOUT)
+
+    def test_machine_none(self):
+        self.compare('-M', 'none', '-m', '64', '-chardev', 'ringbuf,id=rb')
+
+    def test_microvm(self):
+        self.compare('-M', 'microvm,acpi=off', '-accel', 'tcg', '-m', '64', '-serial', 'null', '-S',
+                     '-chardev', 'ringbuf,id=rb')
+
+    def test_help_names(self):
+        """No command of ours has a name that the real program does not know."""
+        machines = [self.machine(binary, '-M', 'none') for binary in (self.real, BINARY)]
+        for line in ('help', 'help info'):
+            texts = [self.say(c, line) for _, c in machines]
+            theirs, ours = ({re.split(r' ', row.removeprefix('info '))[0] for row in
+                             text.splitlines() if ' -- ' in row} for text in texts)
+            with self.subTest(line=line):
+                self.assertLessEqual(ours - {'calc_dirty_rate'}, theirs)
+                self.assertGreater(len(ours), 30)
+
+    def test_migration(self):
+        """info migrate before, after one that ends well and after one that fails."""
+        figure = re.compile(r'[0-9.]+(?= (ms|kbytes|mbps|pages)|$)', re.M)
+        machines = [self.machine(binary, '-M', 'none', '-m', '16')
+                    for binary in (self.real, BINARY)]
+        told = []
+        for _, c in machines:
+            said = [self.say(c, 'info migrate')]
+            for uri in ('exec:cat >/dev/null', f'unix:{self.path("nobody")}'):
+                c.run('migrate', {'uri': uri})
+                end = time.monotonic() + TIMEOUT
+                while c.run('query-migrate')['return'].get('status') not in ('completed', 'failed'):
+                    self.assertLess(time.monotonic(), end)
+                said.append(figure.sub('N', self.say(c, 'info migrate')))
+            said = [re.sub(r'send-switchover-start: \w+\n', '', text) for text in said]
+            told.append(said)
+        for theirs, ours in zip(*told):
+            lines = [text.splitlines() for text in (theirs, ours)]
+            # Its figure is that of the last second, if there was one.
+            lines = [[line for line in text if not line.startswith('dirty pages rate')]
+                     for text in lines]
+            self.assertEqual(lines[1], lines[0])
+
+    def test_page_tables(self):
+        guest = os.path.join(os.environ.get('GUEST_DIR', 'build/tests/guest'), 'dirty64.elf')
+        if not os.path.exists(guest):
+            self.skipTest('the guest is not built')
+        machines = [self.machine(binary, '-M', 'microvm,acpi=off', '-accel', 'tcg', '-m', '64',
+                                 '-kernel', guest, '-append', 'mb=4', '-serial', 'null')
+                    for binary in (self.real, BINARY)]
+        said = []
+        for _, c in machines:
+            end = time.monotonic() + TIMEOUT
+            while 'PG disabled' in self.say(c, 'info mem'):
+                self.assertLess(time.monotonic(), end)
+            self.say(c, 'stop')
+            registers = self.say(c, 'info registers')
+            # Values differ, as the guest is stopped anywhere; the form does not.
+            said.append((self.say(c, 'info mem'), re.sub('[DA]', '-', self.say(c, 'info tlb')),
+                         re.sub(r'\[[-A-Z]{7}\]', '', re.sub('[0-9a-f]{2,}', 'N', registers)),
+                         self.say(c, 'p/x $cs'), self.say(c, 'gva2gpa 0x300123')))
+        for theirs, ours in zip(*said):
+            self.assertEqual(ours, theirs)
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@
  */
 #include "migration-helpers.h"
 #include "migration-tests.h"
+#include <stdlib.h>
 
 int main(int argc, char **argv)
 {
@@ -23,6 +24,9 @@ int main(int argc, char **argv)
     add_option_tests();
     add_progress_tests();
     add_guest_tests();
+    if (!getenv("QTEST_QEMU_BINARY_SRC") && !getenv("QTEST_QEMU_BINARY_DST")) {
+        add_pc_tests(); /* whose devices are not QEMU's */
+    }
     ret = g_test_run();
     qtest_teardown();
     return ret;

@@ -12,5 +12,6 @@ void add_error_tests(void);
 void add_option_tests(void);
 void add_progress_tests(void);
 void add_guest_tests(void);
+void add_pc_tests(void);
 
 #endif /* MIGRATION_TESTS_H */

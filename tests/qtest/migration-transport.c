@@ -386,9 +386,10 @@ static void test_channels_exec(void)
     g_autofree char *path = qtest_tmpfile("channels.stream");
     g_autofree char *out = g_strdup_printf("of=%s", path);
     g_autofree char *in = g_strdup_printf("if=%s", path);
+    g_autofree char *dd = g_find_program_in_path("dd"); /* QEMU does not look for it */
 
-    check_channels(qtest_json("{'transport': 'exec', 'args': ['dd', 'bs=64k', %s]}", in),
-                   qtest_json("{'transport': 'exec', 'args': ['dd', 'bs=64k', %s]}", out));
+    check_channels(qtest_json("{'transport': 'exec', 'args': [%s, 'bs=64k', %s]}", dd, in),
+                   qtest_json("{'transport': 'exec', 'args': [%s, 'bs=64k', %s]}", dd, out));
     unlink(path);
 }
 

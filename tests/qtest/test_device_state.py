@@ -121,6 +121,19 @@ class DeviceState(unittest.TestCase):
         self.assertIn(('i8259', 1), names)
         self.assertIn(('i8254', 0), names)
 
+    def test_all_devices(self):
+        """Sections in the order of the list, and the subsections that come with ACPI."""
+        devices = self.describe('microvm,rtc=off')
+        names = self.compare(devices)
+        with open(REFERENCE, encoding='utf-8') as f:
+            listed = [(words[1].strip('"'), int(words[3])) for words in map(str.split, f)
+                      if words[:1] == ['section']]
+        if self.accel != 'kvm':
+            listed.remove(('kvmclock', 0))
+        self.assertEqual(names, listed)
+        there = {sub for device in devices for sub in subsections_of(device)}
+        self.assertLessEqual({'fw_cfg/dma', 'fw_cfg/acpi_mr', 'acpi-ged/memhp'}, there)
+
     def test_two_cpus(self):
         devices = self.describe('microvm,acpi=off,pic=off,pit=off,rtc=off', '-smp', '2')
         names = [(d['name'], d['instance_id']) for d in devices]

@@ -9,6 +9,7 @@ QTEST_QEMU_BINARY names the emulator.
 import calendar
 import os
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '..', '..', 'scripts'))
 
 from vmtools import tap                                                         # noqa: E402
+from vmtools.stream import Stream                                               # noqa: E402
 
 BINARY = os.environ.get('QTEST_QEMU_BINARY', 'build/godwit-system-x86_64')
 TIME = (0, 2, 4, 7, 8, 9)
@@ -128,6 +130,12 @@ class Rtc(unittest.TestCase):
             c.write(11, 0x22)           # an alarm that matches every second
             self.assertTrue(c.wait_flag(0x20))
 
+    def wait_loaded(self, c):
+        end = time.monotonic() + 20
+        while c.read(0x40) != 0x5a and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertEqual(c.read(0x40), 0x5a)
+
     def test_migration(self):
         path = os.path.join(self.directory.name, 'stream')
         with self.clock() as c:
@@ -140,12 +148,42 @@ class Rtc(unittest.TestCase):
             c.process.stdin.flush()
             c.process.wait(20)
         with self.clock('-incoming', f'file:{path}') as c:
-            end = time.monotonic() + 20
-            while c.read(0x40) != 0x5a and time.monotonic() < end:
-                time.sleep(0.02)
-            self.assertEqual(c.read(0x40), 0x5a)
+            self.wait_loaded(c)
             self.assertLessEqual(0, c.seconds() - shown)
             self.assertLess(c.seconds() - shown, 30)
+
+    def test_ticks_that_another_made_up_for(self):
+        """A count that only others keep comes in a subsection, and goes on with the machine."""
+        name = 'mc146818rtc/irq_reinject_on_ack_count'
+        one, two, three = (os.path.join(self.directory.name, n) for n in ('one', 'two', 'three'))
+        with self.clock() as c:
+            c.write(0x40, 0x5a)
+            c.process.stdin.write(f'migrate file:{one}\nquit\n'.encode())
+            c.process.stdin.flush()
+            c.process.wait(20)
+        with open(one, 'rb') as f:
+            data = f.read()
+        sections = Stream(data).parse().sections
+        self.assertNotIn(name.encode(), data)
+        at = next(i for i, s in enumerate(sections) if s.get('name') == 'mc146818rtc')
+        footer = sections[at + 1]['offset'] - 5
+        more = b'\5' + bytes([len(name)]) + name.encode() + struct.pack('>IH', 1, 7)
+        with open(two, 'wb') as f:
+            f.write(data[:footer] + more + data[footer:])
+        with self.clock('-incoming', f'file:{two}') as c:
+            self.wait_loaded(c)
+            end = time.monotonic() + 20
+            while not os.path.exists(three) and time.monotonic() < end:
+                # Refused until the rest of the stream has been read, too
+                c.process.stdin.write(f'migrate file:{three}\n'.encode())
+                c.process.stdin.flush()
+                time.sleep(0.05)
+            c.process.stdin.write(b'quit\n')
+            c.process.stdin.flush()
+            self.assertEqual(c.process.wait(20), 0)
+        with open(three, 'rb') as f:
+            rtc = next(d for d in Stream(f.read()).parse().devices if d['name'] == 'mc146818rtc')
+        self.assertEqual(rtc['subsections'][name]['fields'], {'irq_reinject_on_ack_count': 7})
 
 
 if __name__ == '__main__':

@@ -295,6 +295,127 @@ static void test_ioapic(void)
     g_assert_cmphex(ioapic_reg(0xff), ==, 0);
 }
 
+/* ---- a second I/O APIC, and local APICs that are not ours ---- */
+
+#define IOAPIC2_BASE 0xfec10000u
+
+static void ioapic2_set(unsigned reg, uint32_t value)
+{
+    address_space_stl(&address_space_memory, IOAPIC2_BASE, reg, MEMTXATTRS_UNSPECIFIED, NULL);
+    address_space_stl(&address_space_memory, IOAPIC2_BASE + 0x10, value, MEMTXATTRS_UNSPECIFIED,
+                      NULL);
+}
+
+static void test_second_ioapic(void)
+{
+    machine_start();
+    gsi = soft_gsi_extend(gsi, IOAPIC_NUM_PINS, ioapic_create(IOAPIC2_BASE));
+    enable_apics();
+
+    /* Lines beyond the first one's, counted from 0; no line is moved here. */
+    ioapic2_set(0x10 + 2 * 0, 0x45);
+    ioapic2_set(0x10 + 2 * 23, 0x8000 | 0x46);
+    qemu_irq_pulse(gsi[24]);
+    g_assert_cmphex(take(0), ==, 0x45);
+    apic_write(0, 0xb0, 0);
+    qemu_irq_raise(gsi[47]);
+    g_assert_cmphex(take(0), ==, 0x46);
+    apic_write(0, 0xb0, 0);         /* still up */
+    g_assert_cmphex(take(0), ==, 0x46);
+    qemu_irq_lower(gsi[47]);
+    apic_write(0, 0xb0, 0);
+    g_assert_false(wants(0));
+
+    /* The first one's are still there. */
+    ioapic_set(0x10 + 2 * 5, 0x47);
+    qemu_irq_pulse(gsi[5]);
+    g_assert_cmphex(take(0), ==, 0x47);
+}
+
+static struct {
+    unsigned messages, changes, which;
+    uint8_t dest, vector;
+    unsigned mode;
+    bool logical, level;
+    uint64_t last_entry;
+    bool wire;
+} seen;
+
+static void see_message(uint8_t dest, bool logical, unsigned mode, uint8_t vector, bool level)
+{
+    seen.messages++;
+    seen.dest = dest;
+    seen.logical = logical;
+    seen.mode = mode;
+    seen.vector = vector;
+    seen.level = level;
+}
+
+static void see_entries(unsigned n, const uint64_t *entries)
+{
+    seen.changes++;
+    seen.which = n;
+    seen.last_entry = entries[IOAPIC_NUM_PINS - 1];
+}
+
+static void see_wire(bool level)
+{
+    seen.wire = level;
+}
+
+static void test_bus(void)
+{
+    static const IOAPICBus tells = {
+        .deliver = see_message, .tells_eoi = true, .entries_changed = see_entries,
+    }, silent = { .deliver = see_message };
+
+    machine_start();
+    gsi = soft_gsi_extend(gsi, IOAPIC_NUM_PINS, ioapic_create(IOAPIC2_BASE));
+    ioapic_bus = &tells;
+    apic_pic_wire = see_wire;
+    pic_init();
+
+    ioapic2_set(0x11 + 2 * 23, 0x03000000);
+    ioapic2_set(0x10 + 2 * 23, 0x8000 | 0x800 | 0x100 | 0x91);
+    g_assert_cmpuint(seen.changes, ==, 2);
+    g_assert_cmpuint(seen.which, ==, 1);
+    g_assert_cmphex(seen.last_entry, ==, UINT64_C(0x0300000000008991));
+    qemu_irq_raise(gsi[47]);
+    g_assert_cmpuint(seen.messages, ==, 1);
+    g_assert_cmphex(seen.dest, ==, 3);
+    g_assert_true(seen.logical && seen.level);
+    g_assert_cmpuint(seen.mode, ==, APIC_DM_LOWPRI);
+    g_assert_cmphex(seen.vector, ==, 0x91);
+
+    /* By level: not again before its end, and then as the line is still up. */
+    qemu_irq_raise(gsi[47]);
+    g_assert_cmpuint(seen.messages, ==, 1);
+    ioapic_eoi_broadcast(0x90);
+    g_assert_cmpuint(seen.messages, ==, 1);
+    ioapic_eoi_broadcast(0x91);
+    g_assert_cmpuint(seen.messages, ==, 2);
+    qemu_irq_lower(gsi[47]);
+    ioapic_eoi_broadcast(0x91);
+    g_assert_cmpuint(seen.messages, ==, 2);
+    ioapic_set(0x10, 0x10000);
+    g_assert_cmpuint(seen.which, ==, 0);
+
+    /* Where nobody tells of ends, every rise is a message. */
+    ioapic_bus = &silent;
+    for (unsigned i = 3; i < 5; i++) {
+        qemu_irq_raise(gsi[47]);
+        g_assert_cmpuint(seen.messages, ==, i);
+        qemu_irq_lower(gsi[47]);
+    }
+
+    /* The PICs' output leads elsewhere; what they have is fetched as ever. */
+    g_assert_false(seen.wire);
+    qemu_irq_raise(gsi[3]);
+    g_assert_true(seen.wire);
+    g_assert_cmphex(pic_read_irq(), ==, 0x23);
+    g_assert_false(seen.wire);
+}
+
 /* ---- local APIC ---- */
 
 static void test_apic(void)
@@ -511,6 +632,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_data_func("/intc/pic", test_pic, in_child);
     g_test_add_data_func("/intc/ioapic", test_ioapic, in_child);
+    g_test_add_data_func("/intc/second-ioapic", test_second_ioapic, in_child);
+    g_test_add_data_func("/intc/bus", test_bus, in_child);
     g_test_add_data_func("/intc/apic", test_apic, in_child);
     g_test_add_data_func("/intc/apic-timer", test_apic_timer, in_child);
     g_test_add_data_func("/intc/pit", test_pit, in_child);

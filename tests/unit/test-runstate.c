@@ -28,7 +28,7 @@ static const struct {
                  "shutdown watchdog guest-panicked colo suspended" },
     { "paused", "running finish-migrate postmigrate prelaunch colo suspended" },
     { "suspended", "running finish-migrate prelaunch colo paused save-vm restore-vm shutdown" },
-    { "finish-migrate", "running paused postmigrate prelaunch colo internal-error io-error "
+    { "finish-migrate", "running paused postmigrate prelaunch colo debug internal-error io-error "
                         "shutdown suspended watchdog guest-panicked" },
     { "postmigrate", "running finish-migrate prelaunch suspended" },
     { "save-vm", "running suspended" },

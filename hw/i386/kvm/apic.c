@@ -77,6 +77,9 @@ static void timer_from_kernel(APICCommonState *s, uint32_t current)
 {
     int64_t now = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
 
+    if (s->timer_put_at == now) {
+        return; /* the machine stood still all the while, whatever the kernel's own clock says */
+    }
     s->count_shift = apic_common_count_shift(s->divide_conf);
     s->initial_count_load_time = now;
     s->next_time = 0;
@@ -157,6 +160,7 @@ int kvm_x86_put_lapic(X86CPU *cpu)
     set_reg(&k, APIC_REG_TMICT, s->initial_count);
     set_reg(&k, APIC_REG_TMCCT, apic_common_timer_count(s));
     set_reg(&k, APIC_REG_TDCR, s->divide_conf);
+    s->timer_put_at = qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL);
     return kvm_vcpu_ioctl(CPU(cpu), KVM_SET_LAPIC, &k);
 }
 
@@ -170,7 +174,10 @@ static void apic_post_load(APICCommonState *s)
 
 DeviceState *kvm_apic_create(X86CPU *cpu)
 {
-    return apic_common_create(TYPE_KVM_APIC, cpu);
+    DeviceState *dev = apic_common_create(TYPE_KVM_APIC, cpu);
+
+    APIC_COMMON(dev)->timer_put_at = -1;
+    return dev;
 }
 
 static void apic_class_init(ObjectClass *oc, void *data)

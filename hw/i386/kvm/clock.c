@@ -2,9 +2,8 @@
  * The paravirtual clock, section "kvmclock": what the guest's clock showed when the machine
  * stopped, to be set again when it starts, here or elsewhere.
  *
- * A guest must not see its clock go back. Where the kernel says that its reading of the clock is
- * the very one that guests see (KVM_CLOCK_TSC_STABLE), that reading is good, and
- * clock_is_reliable
+ * A guest must not see its clock go back. Where the kernel's reading of the clock is the very one
+ * that guests see (it knows KVM_CLOCK_TSC_STABLE then), that reading is good, and clock_is_reliable
  * tells the other end so.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -44,7 +43,9 @@ static void take_clock(KVMClockState *s)
         return;
     }
     s->clock = data.clock;
-    s->clock_is_reliable = data.flags & KVM_CLOCK_TSC_STABLE;
+    /* Kernels that can tell whether clocks agree read the guest's own. */
+    s->clock_is_reliable = kvm_check_extension(kvm_state, KVM_CAP_ADJUST_CLOCK) &
+        KVM_CLOCK_TSC_STABLE;
     s->clock_valid = true;
 }
 

@@ -104,8 +104,19 @@ static void pic_class_init(ObjectClass *oc, void *data)
     k->post_load = pic_put;
 }
 
+/*
+ * The kernel has PICs in any case. They hear of nothing where the machine has none: never having
+ * been programmed, they would answer with vectors that are exceptions.
+ */
 void kvm_i8259_create(void)
 {
+    for (int i = 0; i < 16; i++) {
+        if (i != 2) {
+            kvm_irqchip_add_irq_route(kvm_state, i,
+                                      i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE, i & 7);
+        }
+    }
+    kvm_irqchip_commit_routes(kvm_state);
     pic_common_create(TYPE_KVM_I8259, false);
     pic_common_create(TYPE_KVM_I8259, true);
 }

@@ -22,6 +22,7 @@ struct KVMPITState {
     PITCommonState parent_obj;
 
     bool held;                  /* the machine stands: channels are newer than the kernel's */
+    bool speaker;               /* the kernel has port 0x61 too */
 };
 
 static int64_t kernel_minus_virtual(void)
@@ -51,7 +52,11 @@ static int pit_get(KVMPITState *s)
 #undef FETCH
         c->count_load_time = k.channels[i].count_load_time - offset;
     }
+    /* The kernel does not need it; a timer in a program goes on from there. */
+    s->parent_obj.channels[0].next_transition_time =
+        pit_next_change(&s->parent_obj.channels[0], qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
     s->parent_obj.channels[0].irq_disabled = !!(k.flags & KVM_PIT_FLAGS_HPET_LEGACY);
+    s->parent_obj.speaker_on = !!(k.flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON);
     return 0;
 }
 
@@ -63,6 +68,7 @@ static int pit_put(KVMPITState *s)
 
     memset(&k, 0, sizeof(k));
     k.flags = s->parent_obj.channels[0].irq_disabled ? KVM_PIT_FLAGS_HPET_LEGACY : 0;
+    k.flags |= s->parent_obj.speaker_on ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0;
     for (i = 0; i < PIT_NUM_CHANNELS; i++) {
         const PITChannel *c = &s->parent_obj.channels[i];
 
@@ -103,6 +109,13 @@ static int pit_post_load(PITCommonState *common)
     return 0;
 }
 
+static void pit_changed(PITCommonState *common)
+{
+    if (!KVM_PIT(common)->held) {
+        pit_put(KVM_PIT(common));
+    }
+}
+
 static void pit_reset(DeviceState *dev)
 {
     KVMPITState *s = KVM_PIT(dev);
@@ -115,7 +128,9 @@ static void pit_reset(DeviceState *dev)
 
 static void pit_realize(DeviceState *dev, Error **errp)
 {
-    struct kvm_pit_config config = { .flags = 0 };
+    struct kvm_pit_config config = {
+        .flags = KVM_PIT(dev)->speaker ? KVM_PIT_SPEAKER_DUMMY : 0,
+    };
     int ret = kvm_vm_ioctl(kvm_state, KVM_CREATE_PIT2, &config);
 
     if (ret < 0) {
@@ -140,13 +155,25 @@ static void pit_class_init(ObjectClass *oc, void *data)
     dc->vmsd = &vmstate_pit_common;
     k->pre_save = pit_pre_save;
     k->post_load = pit_post_load;
+    k->changed = pit_changed;
+}
+
+static DeviceState *create(bool speaker, Error **errp)
+{
+    DeviceState *dev = qdev_new(TYPE_KVM_PIT);
+
+    KVM_PIT(dev)->speaker = speaker;
+    return sysbus_realize_and_unref(SYS_BUS_DEVICE(dev), errp) ? dev : NULL;
 }
 
 DeviceState *kvm_pit_create(Error **errp)
 {
-    DeviceState *dev = qdev_new(TYPE_KVM_PIT);
+    return create(false, errp);
+}
 
-    return sysbus_realize_and_unref(SYS_BUS_DEVICE(dev), errp) ? dev : NULL;
+DeviceState *kvm_pit_speaker_create(Error **errp)
+{
+    return create(true, errp);
 }
 
 static const TypeInfo pit_types[] = {

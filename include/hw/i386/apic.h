@@ -41,7 +41,7 @@ struct X86CPU;
  */
 DeviceState *apic_create(struct X86CPU *cpu);
 
-/** The I/O APIC at @addr, section "ioapic"; its GPIO inputs are the pins. */
+/** An I/O APIC at @addr, section "ioapic"; its GPIO inputs are the pins. */
 DeviceState *ioapic_create(uint64_t addr);
 
 /**
@@ -53,11 +53,17 @@ void i8259_create(void);
 /** The interval timer at port 0x40, section "i8254", on line @irq. */
 DeviceState *i8254_create(qemu_irq irq);
 
+/** @gsi with @n lines grown by those of @second, a second I/O APIC. */
+qemu_irq *soft_gsi_extend(qemu_irq *gsi, int n, DeviceState *second);
+
 /**
  * @n lines, numbered from 0, that lead to the PICs (if there are any; lines below 16) and to
  * @ioapic (may be NULL): what a machine connects its devices to.
  */
 qemu_irq *soft_gsi_allocate(DeviceState *ioapic, int n);
+
+/** There is firmware, which programs LINT0 for itself: after a reset nothing comes in there. */
+extern bool apic_firmware_wires_pic;
 
 /* ---- between CPU and APIC ---- */
 
@@ -74,6 +80,21 @@ void apic_deliver(uint8_t dest, bool logical, unsigned mode, uint8_t vector, boo
 void apic_deliver_msi(uint64_t addr, uint32_t data);
 /** An interrupt that came by level has been handled. */
 void ioapic_eoi_broadcast(uint8_t vector);
+/** Add the vectors of whose end a pin waits to @set, of 256 bits. False: there is none. */
+bool ioapic_waiting_vectors(uint32_t *set);
+/**
+ * What carries the I/O APICs' messages to local APICs that are not ours. NULL: to ours.
+ * @tells_eoi: ioapic_eoi_broadcast() will be called; otherwise what comes by level is sent once.
+ * @entries_changed: the @n-th I/O APIC has new redirection entries (may be NULL).
+ */
+typedef struct IOAPICBus {
+    void (*deliver)(uint8_t dest, bool logical, unsigned mode, uint8_t vector, bool level);
+    bool tells_eoi;
+    void (*entries_changed)(unsigned n, const uint64_t *entries);
+} IOAPICBus;
+extern const IOAPICBus *ioapic_bus;
+/** The PICs' output, where the CPUs' local APICs are not ours: to whom it leads; else NULL. */
+extern void (*apic_pic_wire)(bool level);
 /** The PICs' output changed. */
 void apic_pic_output(bool level);
 /** What the PICs want delivered; acknowledges it. */

@@ -34,9 +34,17 @@ void kvm_i8259_create(void);
 
 /** The interval timer, section "i8254"; NULL with an error where the kernel has none. */
 DeviceState *kvm_pit_create(Error **errp);
+/** The same, and the kernel answers at port 0x61 as well. */
+DeviceState *kvm_pit_speaker_create(Error **errp);
 
 /** The paravirtual clock, section "kvmclock". Nothing happens if the CPUs don't offer it. */
 void kvmclock_create(bool create_always);
+
+/**
+ * Connect controllers of hw/i386/apic.h to the local APICs in the kernel: all of them
+ * (kernel-irqchip=split), or a second I/O APIC. Before these are made; otherwise nothing happens.
+ */
+void kvm_soft_irqchip_wire(void);
 
 /** @n interrupt lines, numbered from 0, that lead to the kernel's controllers as GSIs. */
 qemu_irq *kvm_gsi_allocate(int n);

@@ -56,6 +56,7 @@ struct APICCommonState {
     int64_t initial_count_load_time;    /* virtual clock, ns: when it began to count from there */
     int64_t next_time;
     int64_t timer_expiry;               /* -1: it does not run */
+    int64_t timer_put_at;       /* machine's time when the kernel was given the timer; -1: never */
     int32_t sipi_vector, wait_for_sipi;
 };
 

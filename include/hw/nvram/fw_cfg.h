@@ -38,17 +38,33 @@ enum {
     FW_CFG_SETUP_DATA = 0x18,
     FW_CFG_FILE_DIR = 0x19,
     FW_CFG_FILE_FIRST = 0x20,
+    FW_CFG_IRQ0_OVERRIDE = 0x8002,
 };
 
 /** Make the device at port @iobase (data at + 1, DMA at + 4). */
 FWCfgState *fw_cfg_init_io_dma(uint32_t iobase);
+
+/* The machine's; NULL if it has none. */
+FWCfgState *fw_cfg_find(void);
 
 /* Entries; a number that exists is replaced. Data is copied. */
 void fw_cfg_add_bytes(FWCfgState *s, uint16_t key, const void *data, size_t len);
 void fw_cfg_add_i16(FWCfgState *s, uint16_t key, uint16_t value);
 void fw_cfg_add_i32(FWCfgState *s, uint16_t key, uint32_t value);
 void fw_cfg_add_i64(FWCfgState *s, uint16_t key, uint64_t value);
-/** A named entry; names have at most 55 characters. */
+/** A named entry; names have at most 55 characters. Its number is its place among all names. */
 void fw_cfg_add_file(FWCfgState *s, const char *name, const void *data, size_t len);
+
+/* Names for fw_cfg_add_block(). */
+#define FW_CFG_ACPI_TABLES "etc/acpi/tables"
+#define FW_CFG_ACPI_LOADER "etc/table-loader"
+#define FW_CFG_ACPI_RSDP   "etc/acpi/rsdp"
+
+/**
+ * One of the named entries above, all of which or none a machine has: in a RAM block "/rom@NAME" of
+ * up to @max bytes, which travels. A reset brings back @data. Before the device is reset first.
+ */
+bool fw_cfg_add_block(FWCfgState *s, const char *name, const void *data, size_t len, size_t max,
+                      Error **errp);
 
 #endif

@@ -14,5 +14,7 @@
 
 /* At ports 0x70 and 0x71, on line @irq, section "mc146818rtc".  BQL. */
 DeviceState *mc146818_rtc_create(qemu_irq irq);
+/* A byte of the memory behind the clock's registers, as firmware expects it there. BQL. */
+void mc146818_rtc_set_cmos(DeviceState *dev, uint8_t reg, uint8_t value);
 
 #endif

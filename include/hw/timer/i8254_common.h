@@ -29,18 +29,21 @@ struct PITCommonState {
     SysBusDevice parent_obj;
 
     PITChannel channels[PIT_NUM_CHANNELS];
+    bool speaker_on;            /* port 0x61's bit 1; the device there sees to its state */
 };
 
 /**
  * PITCommonClass: any hook may be NULL; they return 0, or a negative errno to fail.
  * @pre_save: bring the state up to date.
  * @post_load: the state has just been loaded.
+ * @changed: the state has been changed from outside; it was brought up to date before.
  */
 struct PITCommonClass {
     SysBusDeviceClass parent_class;
 
     int (*pre_save)(PITCommonState *s);
     int (*post_load)(PITCommonState *s);
+    void (*changed)(PITCommonState *s);
 };
 
 /** Section "i8254": the vmsd of every form, not of the abstract class, which is no section. */
@@ -48,5 +51,20 @@ extern const VMStateDescription vmstate_pit_common;
 
 /** All channels as after power on, counting from @now (virtual clock, ns). */
 void pit_common_reset(PITCommonState *s, int64_t now);
+
+#define PIT_FREQUENCY 1193182   /* Hz */
+/** Ticks since the channel was loaded, at @now (virtual clock, ns). */
+uint64_t pit_elapsed(const PITChannel *c, int64_t now);
+/** Whether the channel's output is high. */
+bool pit_output(const PITChannel *c, int64_t now);
+/** When the output changes next after @now, cut off to whole ns; -1: never. */
+int64_t pit_next_change(const PITChannel *c, int64_t now);
+
+/* -- Port 0x61, which has the third channel's gate and shows its output -- */
+
+/** Bring @s up to date, whoever counts. */
+void pit_refresh(PITCommonState *s);
+void pit_set_gate(PITCommonState *s, int channel, bool gate);
+void pit_set_speaker(PITCommonState *s, bool on);
 
 #endif

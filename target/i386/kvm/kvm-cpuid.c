@@ -9,12 +9,15 @@
 #include "qemu/osdep.h"
 #include <linux/kvm_para.h>
 #include "../cpu.h"
+#include "hw/boards.h"
 #include "kvm_i386.h"
 #include "qemu/error-report.h"
 
 #define MAX_ENTRIES 100
 #define SIGNATURE_LEAF 0x40000000u
 #define FEATURES_LEAF  0x40000001u
+#define TIMING_LEAF    0x40000010u  /* the TSC's rate and the APIC bus's, in kHz */
+#define APIC_BUS_KHZ   1000000
 
 static struct kvm_cpuid2 *alloc_table(unsigned nr)
 {
@@ -76,10 +79,26 @@ static uint32_t adjust(KVMState *s, uint32_t leaf, uint32_t subleaf, int reg, ui
         value &= ~(1u << 3);                            /* MONITOR/MWAIT exit too much */
     } else if (leaf == 1 && reg == 3) {
         value |= 1u << 12;                              /* MTRRs are ours to keep */
+    } else if (leaf == 7 && subleaf == 0 && reg == 1) {
+        value |= 1u << 9;                               /* ERMS: how fast, not whether */
+    } else if (leaf == 7 && subleaf == 0 && reg == 3) {
+        value |= 1u << 4;                               /* FSRM: likewise */
     } else if (leaf == 6 && reg == 0) {
         value |= 1u << 2;                               /* ARAT: the timer does not stop */
-    } else if (leaf == FEATURES_LEAF && reg == 0 && !kvm_irqchip_in_kernel()) {
-        value &= ~(1u << KVM_FEATURE_PV_UNHALT | 1u << KVM_FEATURE_MSI_EXT_DEST_ID);
+    } else if (leaf == FEATURES_LEAF && reg == 0) {
+        /* Wide destinations of MSIs are the machine's to give, not the kernel's. */
+        if (kvm_irqchip_in_kernel()) {
+            value |= 1u << KVM_FEATURE_MSI_EXT_DEST_ID;
+        } else {
+            value &= ~(1u << KVM_FEATURE_PV_UNHALT | 1u << KVM_FEATURE_MSI_EXT_DEST_ID);
+        }
+    } else if (leaf == 0x80000007 && reg == 1) {
+        uint32_t r[4];
+
+        x86_host_cpuid(0, 0, r);
+        if (r[2] == 0x444d4163) {
+            value |= 3;                                 /* overflow-recov, succor: as above */
+        }
     }
     return value;
 }
@@ -93,12 +112,23 @@ uint32_t kvm_arch_get_supported_cpuid(KVMState *s, uint32_t leaf, uint32_t suble
     for (i = 0; table && i < table->nent; i++) {
         const struct kvm_cpuid_entry2 *e = &table->entries[i];
 
-        if (e->function == leaf && e->index == subleaf) {
+        if (e->function == leaf
+            && (e->index == subleaf || !(e->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX))) {
             value = entry_reg(e, reg);
             break;
         }
     }
     return adjust(s, leaf, subleaf, reg, value);
+}
+
+uint64_t kvm_arch_get_supported_msr_feature(KVMState *s, uint32_t msr)
+{
+    struct {
+        struct kvm_msrs info;
+        struct kvm_msr_entry entry;
+    } one = { .info.nmsrs = 1, .entry.index = msr };
+
+    return kvm_ioctl(s, KVM_GET_MSRS, &one) == 1 ? one.entry.data : 0;
 }
 
 /* -- A vCPU's table -------------------------------------------------------------------------- */
@@ -129,6 +159,25 @@ static struct kvm_cpuid_entry2 *add_ours(struct kvm_cpuid2 *table, CPUX86State *
     return e;
 }
 
+/*
+ * A leaf that says nothing is left out: where the kernel cannot hide a leaf from the guest, what the
+ * guest finds there depends on it.
+ */
+static void drop_if_empty(struct kvm_cpuid2 *table)
+{
+    struct kvm_cpuid_entry2 *e = table->nent ? &table->entries[table->nent - 1] : NULL;
+
+    if (e && !e->eax && !e->ebx && !e->ecx && !e->edx) {
+        memset(e, 0, sizeof(*e));
+        table->nent--;
+    }
+}
+
+static bool has_dies(void)
+{
+    return current_machine && current_machine->smp.dies > 1;
+}
+
 /* Leaves with sub-leaves: add them up to the one that ends the list, which is given as well. */
 static bool add_subleaves(struct kvm_cpuid2 *table, CPUX86State *env, uint32_t leaf)
 {
@@ -146,16 +195,21 @@ static bool add_subleaves(struct kvm_cpuid2 *table, CPUX86State *env, uint32_t l
             last = i == 0 ? MIN(e->eax, 63) : last;
             break;
         case 0xb:
+        case 0x1f:
             if (!(e->ecx & 0xff00)) {
                 return true;
             }
             break;
+        case 0x12:
+            last = 2;
+            drop_if_empty(table);
+            break;
+        case 0x1d:
+            last = i == 0 ? MIN(e->eax, 63) : last;
+            drop_if_empty(table);
+            break;
         case 0xd:
-            /* Components are sparse: those that are not there need no entry. */
-            if (i > 1 && !e->eax) {
-                table->nent--;
-                memset(e, 0, sizeof(*e));
-            }
+            drop_if_empty(table); /* components are sparse */
             break;
         default:
             if (!(e->eax & 31)) {
@@ -176,15 +230,24 @@ static bool add_range(struct kvm_cpuid2 *table, CPUX86State *env, uint32_t first
         bool ok;
 
         switch (leaf) {
+        case 0x1f:
+            ok = !has_dies() || add_subleaves(table, env, leaf);
+            break;
         case 4:
         case 7:
         case 0xb:
         case 0xd:
+        case 0x12:
+        case 0x1d:
         case 0x8000001d:
             ok = add_subleaves(table, env, leaf);
             break;
+        case 2:
+            ok = add_ours(table, env, leaf, 0, 0);
+            break;
         default:
             ok = add_ours(table, env, leaf, 0, 0);
+            drop_if_empty(table);
             break;
         }
         if (!ok) {
@@ -192,6 +255,13 @@ static bool add_range(struct kvm_cpuid2 *table, CPUX86State *env, uint32_t first
         }
     }
     return true;
+}
+
+/* Only a TSC that never changes its rate has one that can be told for good. */
+static bool tells_timing(const X86CPU *cpu)
+{
+    return cpu->vmware_cpuid_freq && kvm_irqchip_in_kernel() && cpu->env.tsc_khz > 0
+        && (cpu->env.features[FEAT_8000_0007_EDX] & (1u << 8));
 }
 
 int kvm_x86_set_cpuid(X86CPU *cpu)
@@ -205,14 +275,21 @@ int kvm_x86_set_cpuid(X86CPU *cpu)
     if (cpu->expose_kvm) {
         struct kvm_cpuid_entry2 *e = add(table, SIGNATURE_LEAF, 0, 0);
 
-        e->eax = FEATURES_LEAF;
+        e->eax = tells_timing(cpu) ? TIMING_LEAF : FEATURES_LEAF;
         memcpy(&e->ebx, "KVMK", 4);
         memcpy(&e->ecx, "VMKV", 4);
         memcpy(&e->edx, "M\0\0\0", 4);
         e = add(table, FEATURES_LEAF, 0, 0);
         e->eax = env->features[FEAT_KVM];
+        e->edx = env->features[FEAT_KVM_HINTS];
+        if (tells_timing(cpu)) {
+            e = add(table, TIMING_LEAF, 0, 0);
+            e->eax = env->tsc_khz;
+            e->ebx = APIC_BUS_KHZ;
+        }
     }
-    ok = add_range(table, env, 0) && add_range(table, env, 0x80000000u);
+    ok = add_range(table, env, 0) && add_range(table, env, 0x80000000u)
+        && (!env->cpuid_xlevel2 || add_range(table, env, 0xc0000000u));
     if (!ok) {
         error_report("CPU %d has more CPUID leaves than there is room for (%d)",
                      CPU(cpu)->cpu_index, MAX_ENTRIES);

@@ -55,6 +55,11 @@ typedef struct MSRInfo {
 #define GP_COUNTER(n)                                                                              \
     M(0xc1 + (n), msr_gp_counters[n], RUNTIME), M(0x186 + (n), msr_gp_evtsel[n], RUNTIME)
 
+#define LBR(n)                                                                                     \
+    M(0x1500 + (n), lbr_records[n].from, RESET),                                                   \
+    M(0x1600 + (n), lbr_records[n].to, RESET),                                                     \
+    M(0x1200 + (n), lbr_records[n].info, RESET)
+
 static const MSRInfo msrs[] = {
     M(FEATURE_CONTROL, msr_ia32_feature_control, EARLY),
     M32(0x174, sysenter_cs, RUNTIME),
@@ -81,6 +86,15 @@ static const MSRInfo msrs[] = {
     M(0xc0010117, vm_hsave, RUNTIME),
     M(XFD, msr_xfd, RUNTIME),
     M(0x1c5, msr_xfd_err, RUNTIME),
+    M(0x1cc, fred_rsp0, RUNTIME),
+    M(0x1cd, fred_rsp1, RUNTIME),
+    M(0x1ce, fred_rsp2, RUNTIME),
+    M(0x1cf, fred_rsp3, RUNTIME),
+    M(0x1d0, fred_stklvls, RUNTIME),
+    M(0x1d1, fred_ssp1, RUNTIME),
+    M(0x1d2, fred_ssp2, RUNTIME),
+    M(0x1d3, fred_ssp3, RUNTIME),
+    M(0x1d4, fred_config, RUNTIME),
 
     M(TSC, tsc, RESET),
     M(0x34, msr_smi_count, RESET),
@@ -116,6 +130,41 @@ static const MSRInfo msrs[] = {
     M(0x8e, msr_ia32_sgxlepubkeyhash[2], RESET),
     M(0x8f, msr_ia32_sgxlepubkeyhash[3], RESET),
 
+    M(0x14cf, msr_lbr_depth, RESET),    /* before its control: a new depth clears all records */
+    LBR(0), LBR(1), LBR(2), LBR(3), LBR(4), LBR(5), LBR(6), LBR(7),
+    LBR(8), LBR(9), LBR(10), LBR(11), LBR(12), LBR(13), LBR(14), LBR(15),
+    LBR(16), LBR(17), LBR(18), LBR(19), LBR(20), LBR(21), LBR(22), LBR(23),
+    LBR(24), LBR(25), LBR(26), LBR(27), LBR(28), LBR(29), LBR(30), LBR(31),
+    M(0x14ce, msr_lbr_ctl, RESET),
+    M(0x560, msr_rtit_output_base, RESET),
+    M(0x561, msr_rtit_output_mask, RESET),
+    M(0x571, msr_rtit_status, RESET),
+    M(0x572, msr_rtit_cr3_match, RESET),
+    M(0x580, msr_rtit_addrs[0], RESET), M(0x581, msr_rtit_addrs[1], RESET),
+    M(0x582, msr_rtit_addrs[2], RESET), M(0x583, msr_rtit_addrs[3], RESET),
+    M(0x584, msr_rtit_addrs[4], RESET), M(0x585, msr_rtit_addrs[5], RESET),
+    M(0x586, msr_rtit_addrs[6], RESET), M(0x587, msr_rtit_addrs[7], RESET),
+    M(0x570, msr_rtit_ctrl, RESET),     /* after all that it would make run */
+
+    /*
+     * Hyper-V's: a guest of this program is not offered any, so what comes in a stream of them can
+     * only be refused, by name.
+     */
+    M(0x40000000, msr_hv_guest_os_id, RESET),
+    M(0x40000001, msr_hv_hypercall, RESET),
+    M(0x40000073, msr_hv_vapic, RESET),
+    M(0x40000021, msr_hv_tsc, RESET),
+    M(0x40000010, msr_hv_runtime, RESET),
+    M(0x40000080, msr_hv_synic_control, RESET),
+    M(0x40000082, msr_hv_synic_evt_page, RESET),
+    M(0x40000083, msr_hv_synic_msg_page, RESET),
+    M(0x400000b0, msr_hv_stimer_config[0], RESET),
+    M(0x400000b2, msr_hv_stimer_config[1], RESET),
+    M(0x400000b4, msr_hv_stimer_config[2], RESET),
+    M(0x400000b6, msr_hv_stimer_config[3], RESET),
+    M(0x40000106, msr_hv_reenlightenment_control, RESET),
+    M(0x40000107, msr_hv_tsc_emulation_control, RESET),
+
     /* The counters' controls go last, so that nothing counts while they are set. */
     M(0x38d, msr_fixed_ctr_ctrl, RUNTIME),
     M(0x309, msr_fixed_counters[0], RUNTIME),
@@ -143,14 +192,8 @@ typedef struct MSRBuffer {
     struct kvm_msr_entry entries[ARRAY_SIZE(msrs)];
 } MSRBuffer;
 
-static uint64_t beyond_physical(CPUX86State *env)
-{
-    uint32_t a, b, c, d;
-
-    cpu_x86_cpuid(env, 0x80000008, 0, &a, &b, &c, &d);
-    a = CLAMP(a & 0xff, 32, 52);
-    return ((UINT64_C(1) << 52) - 1) & ~((UINT64_C(1) << a) - 1);
-}
+/* Above this number is nothing that a processor has. */
+#define IS_HYPERV(index) ((index) >= 0x40000000u && (index) < 0x40000200u)
 
 static uint64_t load(CPUX86State *env, const MSRInfo *m)
 {
@@ -160,7 +203,7 @@ static uint64_t load(CPUX86State *env, const MSRInfo *m)
     case WORD32:
         return *(uint32_t *)p;
     case MTRR_MASK:
-        return *(uint64_t *)p & ~beyond_physical(env);
+        return *(uint64_t *)p & ~env_archcpu(env)->kvm->mtrr_fill;
     default:
         return *(uint64_t *)p;
     }
@@ -175,7 +218,7 @@ static void store(CPUX86State *env, const MSRInfo *m, uint64_t value)
         *(uint32_t *)p = value;
         break;
     case MTRR_MASK:
-        *(uint64_t *)p = value | beyond_physical(env);
+        *(uint64_t *)p = value | env_archcpu(env)->kvm->mtrr_fill;
         break;
     default:
         *(uint64_t *)p = value;
@@ -183,64 +226,158 @@ static void store(CPUX86State *env, const MSRInfo *m, uint64_t value)
     }
 }
 
-/*
- * Machine check registers exist only where there are machine checks. The kernel gives the ratio
- * of a nested guest's TSC to CPUs without the feature too, but others who read the stream know it
- * of CPUs with it only.
- */
-static bool is_wanted(const CPUX86State *env, const MSRInfo *m)
-{
-    bool mce = (m->index >= 0x400 && m->index < 0x480) || m->index == 0x17a || m->index == 0x17b;
+/* Features without which the kernel may have a register all the same, but nobody may count on it. */
+static const struct {
+    uint32_t first, last;
+    FeatureWord word;
+    uint32_t feature;
+} of_feature[] = {
+    { AMD_TSC_RATIO, AMD_TSC_RATIO, FEAT_8000_000A_EDX, 1u << 4 },
+    { 0x122, 0x122, FEAT_ARCH_CAPABILITIES, 1u << 7 },          /* tsx-ctrl */
+    { 0x8c, 0x8f, FEAT_7_0_ECX, 1u << 30 },                     /* sgxlc */
+    { XFD, 0x1c5, FEAT_XSAVE, 1u << 4 },                        /* xfd */
+    { 0x1cc, 0x1d4, FEAT_7_1_EAX, 1u << 17 },                   /* fred */
+    { 0x560, 0x587, FEAT_7_0_EBX, 1u << 25 },                   /* intel-pt */
+    { 0x14ce, 0x14cf, FEAT_7_0_EDX, 1u << 19 },                 /* arch-lbr, and its records */
+    { 0x1200, 0x161f, FEAT_7_0_EDX, 1u << 19 },
+    { 0xe1, 0xe1, FEAT_7_0_ECX, 1u << 5 },                      /* waitpkg */
+    { 0x6e1, 0x6e1, FEAT_7_0_ECX, 1u << 31 },                   /* pks */
+    { 0xd90, 0xd90, FEAT_7_0_EBX, 1u << 14 },                   /* mpx */
+};
 
-    if (m->index == AMD_TSC_RATIO) {
-        return env->features[FEAT_8000_000A_EDX] & (1u << 4);
+/* Machine check registers exist only where there are machine checks. */
+static bool is_wanted(const X86CPU *cpu, const MSRInfo *m)
+{
+    const CPUX86State *env = &cpu->env;
+    bool mce = (m->index >= 0x400 && m->index < 0x480) || m->index == 0x17a || m->index == 0x17b;
+    bool pmu = (m->index >= 0xc1 && m->index < 0xe0) || (m->index >= 0x186 && m->index < 0x198)
+        || (m->index >= 0x309 && m->index <= 0x30b) || (m->index >= 0x38d && m->index <= 0x390);
+
+    if (IS_HYPERV(m->index)) {
+        return false;
     }
-    return !mce || env->mcg_cap;
+    for (size_t i = 0; i < ARRAY_SIZE(of_feature); i++) {
+        if (m->index >= of_feature[i].first && m->index <= of_feature[i].last) {
+            return env->features[of_feature[i].word] & of_feature[i].feature;
+        }
+    }
+    return (!mce || env->mcg_cap) && (!pmu || cpu->enable_pmu);
+}
+
+/* What feature MSRs say; they do not change, so they are given once. */
+static int put_feature_msrs(X86CPU *cpu)
+{
+    CPUX86State *env = &cpu->env;
+    struct {
+        MSRHeader info;
+        struct kvm_msr_entry entry;
+    } one = { .info.nmsrs = 1, .entry.index = 0x10a };
+    int ret;
+
+    if (!(env->features[FEAT_7_0_EDX] & (1u << 29))) {
+        return 0;
+    }
+    one.entry.data = env->features[FEAT_ARCH_CAPABILITIES];
+    ret = kvm_vcpu_ioctl(CPU(cpu), KVM_SET_MSRS, &one);
+    if (ret != 1) {
+        /* The guest finds the kernel's own value then, as it would without the feature's bits. */
+        warn_report_once("KVM does not take 0x%" PRIx64 " for IA32_ARCH_CAPABILITIES (MSR 0x10a); "
+                         "-cpu …,arch-capabilities=off avoids it",
+                         (uint64_t)one.entry.data);
+    }
+    return 0;
+}
+
+static void set_mtrr_fill(X86CPU *cpu)
+{
+    uint32_t bits = CLAMP(x86_cpu_effective_phys_bits(cpu, NULL), 32, 52);
+
+    if (cpu->fill_mtrr_mask) {
+        cpu->kvm->mtrr_fill = ((UINT64_C(1) << 52) - 1) & ~((UINT64_C(1) << bits) - 1);
+    }
 }
 
 int kvm_x86_init_msrs(X86CPU *cpu)
 {
-    unsigned i;
+    MSRBuffer *list = g_new0(MSRBuffer, 1);
+    uint16_t *which = g_new0(uint16_t, ARRAY_SIZE(msrs));
+    bool *usable = g_new0(bool, ARRAY_SIZE(msrs));
+    unsigned i, tsc = 0;
 
-    cpu->kvm->msr_usable = g_new0(bool, ARRAY_SIZE(msrs));
+    cpu->kvm->msr_usable = usable;
+    cpu->kvm->msr_read = list;
+    cpu->kvm->msr_read_which = which;
+    set_mtrr_fill(cpu);
     for (i = 0; i < ARRAY_SIZE(msrs); i++) {
         struct {
             MSRHeader info;
             struct kvm_msr_entry entry;
         } one = { .info.nmsrs = 1, .entry.index = msrs[i].index };
 
-        cpu->kvm->msr_usable[i] = is_wanted(&cpu->env, &msrs[i])
+        usable[i] = is_wanted(cpu, &msrs[i])
             && kvm_vcpu_ioctl(CPU(cpu), KVM_GET_MSRS, &one) == 1;
+        if (usable[i] && msrs[i].index == TSC) {
+            tsc = i;
+        } else if (usable[i]) {
+            which[list->info.nmsrs] = i;
+            list->entries[list->info.nmsrs++].index = msrs[i].index;
+        }
     }
-    return 0;
+    /* Last, so that it can be left out. */
+    which[list->info.nmsrs] = tsc;
+    list->entries[list->info.nmsrs].index = TSC;
+    return put_feature_msrs(cpu);
 }
 
 int kvm_x86_get_msrs(X86CPU *cpu, Error **errp)
 {
     CPUX86State *env = &cpu->env;
-    MSRBuffer buf = { .info.nmsrs = 0 };
-    unsigned which[ARRAY_SIZE(msrs)], i;
+    MSRBuffer *list = cpu->kvm->msr_read;
+    unsigned i, nr = list->info.nmsrs + !env->tsc_valid;
     int ret;
 
-    for (i = 0; i < ARRAY_SIZE(msrs); i++) {
-        if (!cpu->kvm->msr_usable[i] || (msrs[i].index == TSC && env->tsc_valid)) {
-            continue;
-        }
-        which[buf.info.nmsrs] = i;
-        buf.entries[buf.info.nmsrs++].index = msrs[i].index;
-    }
-    ret = kvm_vcpu_ioctl(CPU(cpu), KVM_GET_MSRS, &buf);
-    if (ret < 0 || (unsigned)ret != buf.info.nmsrs) {
-        error_setg(errp, "KVM can't read MSR 0x%x",
-                   ret < 0 ? buf.entries[0].index : buf.entries[ret].index);
+    i = list->info.nmsrs;
+    list->info.nmsrs = nr;
+    ret = kvm_vcpu_ioctl(CPU(cpu), KVM_GET_MSRS, list);
+    list->info.nmsrs = i;
+    if (ret < 0 || (unsigned)ret != nr) {
+        error_setg(errp, "KVM_GET_MSRS: KVM can't read MSR 0x%x",
+                   list->entries[MAX(ret, 0)].index);
         return ret < 0 ? ret : -EINVAL;
     }
-    for (i = 0; i < buf.info.nmsrs; i++) {
-        store(env, &msrs[which[i]], buf.entries[i].data);
+    for (i = 0; i < nr; i++) {
+        store(env, &msrs[cpu->kvm->msr_read_which[i]], list->entries[i].data);
     }
     /* While the machine stands the TSC is read once, and stands too. */
     env->tsc_valid = !runstate_is_running();
     return 0;
+}
+
+/*
+ * What came with a machine for registers that this CPU or host does not have: nothing but what they
+ * are after a reset can be dropped. Of machine check registers other programs send what they would
+ * hold; without machine checks they do not matter.
+ */
+static bool check_unusable(X86CPU *cpu, Error **errp)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(msrs); i++) {
+        uint32_t index = msrs[i].index;
+        uint64_t value;
+
+        if (cpu->kvm->msr_usable[i] || (index >= 0x400 && index < 0x480) || index == 0x17a
+            || index == 0x17b) {
+            continue;
+        }
+        value = load(&cpu->env, &msrs[i]);
+        if (value && value != (index == 0x1a0 || index == 0x4b564d05)
+            && !(index == 0x9e && value == 0x30000)) {
+            error_setg(errp, "MSR 0x%x came with the value 0x%" PRIx64 ", but %s; expected 0",
+                       index, value, is_wanted(cpu, &msrs[i])
+                       ? "KVM on this host does not have it" : "this CPU has not the feature");
+            return false;
+        }
+    }
+    return true;
 }
 
 static int put_where(X86CPU *cpu, bool (*chosen)(const MSRInfo *m, int level), int level,
@@ -262,7 +399,7 @@ static int put_where(X86CPU *cpu, bool (*chosen)(const MSRInfo *m, int level), i
         memcpy(rest.entries, buf.entries + done, rest.info.nmsrs * sizeof(rest.entries[0]));
         ret = kvm_vcpu_ioctl(CPU(cpu), KVM_SET_MSRS, &rest);
         if (ret < 0) {
-            error_setg_errno(errp, -ret, "KVM does not take MSRs");
+            error_setg_errno(errp, -ret, "KVM_SET_MSRS");
             return ret;
         }
         done += ret;
@@ -270,7 +407,7 @@ static int put_where(X86CPU *cpu, bool (*chosen)(const MSRInfo *m, int level), i
             const struct kvm_msr_entry *e = &buf.entries[done];
 
             if (e->data) {
-                error_setg(errp, "KVM refuses the value 0x%" PRIx64 " for MSR 0x%x",
+                error_setg(errp, "KVM_SET_MSRS: KVM refuses the value 0x%" PRIx64 " for MSR 0x%x",
                            (uint64_t)e->data, e->index);
                 return -EINVAL;
             }
@@ -297,6 +434,9 @@ static bool is_at_level(const MSRInfo *m, int level)
 
 int kvm_x86_put_early_msrs(X86CPU *cpu, Error **errp)
 {
+    if (!check_unusable(cpu, errp)) {
+        return -ENOTSUP;
+    }
     return put_where(cpu, is_early, 0, errp);
 }
 

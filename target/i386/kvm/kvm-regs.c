@@ -117,16 +117,6 @@ static void segment_from_kvm(SegmentCache *to, const struct kvm_segment *from)
     OP(&(sregs).ss, &(env)->segs[R_SS])
 #define FROM_KVM(a, b) segment_from_kvm(b, a)
 
-static bool have_sregs2(void)
-{
-    static int have = -1;
-
-    if (have < 0) {
-        have = kvm_check_extension(kvm_state, KVM_CAP_SREGS2) > 0;
-    }
-    return have;
-}
-
 static int put_sregs(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
@@ -151,7 +141,7 @@ static int put_sregs(X86CPU *cpu)
     s2.cr8 = kvm_x86_cr8(cpu);
     s2.efer = env->efer;
     s2.apic_base = kvm_x86_apic_base(cpu);
-    if (have_sregs2()) {
+    if (kvm_has_sregs2) {
         if (env->pdptrs_valid) {
             memcpy(s2.pdptrs, env->pdptrs, sizeof(s2.pdptrs));
             s2.flags |= KVM_SREGS2_FLAGS_PDPTRS_VALID;
@@ -172,7 +162,7 @@ static int get_sregs(X86CPU *cpu)
     struct kvm_sregs2 s2 = { .flags = 0 };
     int ret;
 
-    if (have_sregs2()) {
+    if (kvm_has_sregs2) {
         ret = kvm_vcpu_ioctl(CPU(cpu), KVM_GET_SREGS2, &s2);
     } else {
         struct kvm_sregs s;
@@ -204,13 +194,11 @@ static int get_sregs(X86CPU *cpu)
     return 0;
 }
 
+/* Whatever CPUID says: where the kernel can't hide XSAVE from the guest, it may have been used. */
 static int put_xcrs(X86CPU *cpu)
 {
     struct kvm_xcrs xcrs = { .nr_xcrs = 1, .xcrs[0] = { .xcr = 0, .value = cpu->env.xcr0 } };
 
-    if (!(cpu->env.features[FEAT_1_ECX] & (1u << 26))) {
-        return 0;
-    }
     return kvm_vcpu_ioctl(CPU(cpu), KVM_SET_XCRS, &xcrs);
 }
 
@@ -220,9 +208,6 @@ static int get_xcrs(X86CPU *cpu)
     unsigned i;
     int ret;
 
-    if (!(cpu->env.features[FEAT_1_ECX] & (1u << 26))) {
-        return 0;
-    }
     ret = kvm_vcpu_ioctl(CPU(cpu), KVM_GET_XCRS, &xcrs);
     for (i = 0; ret >= 0 && i < MIN(xcrs.nr_xcrs, ARRAY_SIZE(xcrs.xcrs)); i++) {
         if (xcrs.xcrs[i].xcr == 0) {
@@ -261,12 +246,31 @@ static int get_debugregs(X86CPU *cpu)
 
 /* -- Events under way ------------------------------------------------------------------------ */
 
+/*
+ * For kernels that do not know of exceptions which wait with what they will tell the guest: as the
+ * processor does when it delivers one.
+ */
+static void deliver_payload(CPUX86State *env)
+{
+    if (env->exception_has_payload && env->exception_nr == 1) {
+        env->dr[6] = (env->dr[6] & ~UINT64_C(15)) | env->exception_payload;
+    } else if (env->exception_has_payload && env->exception_nr == 14) {
+        env->cr[2] = env->exception_payload;
+    }
+    env->exception_pending = env->exception_has_payload = 0;
+    env->exception_payload = 0;
+    env->exception_injected = 1;
+}
+
 static int put_events(X86CPU *cpu, int level)
 {
     CPUX86State *env = &cpu->env;
     CPUState *cs = CPU(cpu);
     struct kvm_vcpu_events ev = { .flags = 0 };
 
+    if (!kvm_has_exception_payload && env->exception_nr >= 0 && env->exception_pending) {
+        deliver_payload(env);
+    }
     if (kvm_has_exception_payload) {
         ev.flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
         ev.exception.pending = env->exception_pending;
@@ -293,7 +297,7 @@ static int put_events(X86CPU *cpu, int level)
     ev.nmi.masked = !!(env->hflags2 & HF2_NMI_MASK);
     ev.sipi_vector = env->sipi_vector;
 
-    if (kvm_check_extension(kvm_state, KVM_CAP_X86_SMM)) {
+    if (kvm_has_smm) {
         ev.flags |= KVM_VCPUEVENT_VALID_SMM;
         ev.smi.smm = !!(env->hflags & HF_SMM_MASK);
         ev.smi.smm_inside_nmi = !!(env->hflags2 & HF2_SMM_INSIDE_NMI_MASK);
@@ -501,23 +505,23 @@ int kvm_arch_put_registers(CPUState *cs, int level, Error **errp)
         TRY_ERRP(kvm_x86_put_early_msrs(cpu, errp));
         TRY(put_tsc_khz(cpu), "setting the TSC's rate");
     }
-    TRY(put_sregs(cpu), "writing control registers");
+    TRY(put_sregs(cpu), "writing control registers (KVM_SET_SREGS)");
     if (level >= KVM_PUT_RESET_STATE) {
-        TRY(put_nested(cpu, level), "writing the nested hypervisor's state");
+        TRY(put_nested(cpu, level), "writing the nested hypervisor's state (KVM_SET_NESTED_STATE)");
     }
-    TRY(put_regs(cpu), "writing general registers");
-    TRY(kvm_x86_put_xsave(cpu), "writing FPU and vector registers");
-    TRY(put_xcrs(cpu), "writing extended control registers");
+    TRY(put_regs(cpu), "writing general registers (KVM_SET_REGS)");
+    TRY(kvm_x86_put_xsave(cpu), "writing FPU and vector registers (KVM_SET_XSAVE)");
+    TRY(put_xcrs(cpu), "writing extended control registers (KVM_SET_XCRS)");
     if (level >= KVM_PUT_RESET_STATE) {
-        TRY(kvm_x86_put_lapic(cpu), "writing the local APIC");
+        TRY(kvm_x86_put_lapic(cpu), "writing the local APIC (KVM_SET_LAPIC)");
     }
     TRY_ERRP(kvm_x86_put_msrs(cpu, level, errp));
-    TRY(put_events(cpu, level), "writing pending events");
+    TRY(put_events(cpu, level), "writing pending events (KVM_SET_VCPU_EVENTS)");
     if (level >= KVM_PUT_RESET_STATE) {
-        TRY(put_mp_state(cpu), "writing the multiprocessing state");
+        TRY(put_mp_state(cpu), "writing the multiprocessing state (KVM_SET_MP_STATE)");
         TRY_ERRP(kvm_x86_put_late_msrs(cpu, errp));
     }
-    TRY(put_debugregs(cpu), "writing debug registers");
+    TRY(put_debugregs(cpu), "writing debug registers (KVM_SET_DEBUGREGS)");
     return 0;
 }
 
@@ -525,16 +529,16 @@ int kvm_arch_get_registers(CPUState *cs, Error **errp)
 {
     X86CPU *cpu = X86_CPU(cs);
 
-    TRY(get_events(cpu), "reading pending events");
-    TRY(get_mp_state(cpu), "reading the multiprocessing state");
-    TRY(get_regs(cpu), "reading general registers");
-    TRY(kvm_x86_get_xsave(cpu), "reading FPU and vector registers");
-    TRY(get_xcrs(cpu), "reading extended control registers");
-    TRY(get_sregs(cpu), "reading control registers");
+    TRY(get_events(cpu), "reading pending events (KVM_GET_VCPU_EVENTS)");
+    TRY(get_mp_state(cpu), "reading the multiprocessing state (KVM_GET_MP_STATE)");
+    TRY(get_regs(cpu), "reading general registers (KVM_GET_REGS)");
+    TRY(kvm_x86_get_xsave(cpu), "reading FPU and vector registers (KVM_GET_XSAVE)");
+    TRY(get_xcrs(cpu), "reading extended control registers (KVM_GET_XCRS)");
+    TRY(get_sregs(cpu), "reading control registers (KVM_GET_SREGS)");
     TRY_ERRP(kvm_x86_get_msrs(cpu, errp));
-    TRY(kvm_x86_get_lapic(cpu), "reading the local APIC");
-    TRY(get_debugregs(cpu), "reading debug registers");
-    TRY(get_nested(cpu), "reading the nested hypervisor's state");
+    TRY(kvm_x86_get_lapic(cpu), "reading the local APIC (KVM_GET_LAPIC)");
+    TRY(get_debugregs(cpu), "reading debug registers (KVM_GET_DEBUGREGS)");
+    TRY(get_nested(cpu), "reading the nested hypervisor's state (KVM_GET_NESTED_STATE)");
     x86_cpu_update_hflags(&cpu->env);
     return 0;
 }

@@ -11,6 +11,11 @@ uint32_t kvm_arch_get_supported_cpuid(KVMState *s, uint32_t leaf, uint32_t suble
     return 0;
 }
 
+uint64_t kvm_arch_get_supported_msr_feature(KVMState *s, uint32_t msr)
+{
+    return 0;
+}
+
 void kvm_arch_reset_vcpu(X86CPU *cpu)
 {
 }

@@ -9,10 +9,10 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
-#include <cpuid.h>
 #include "../cpu.h"
 #include "kvm_i386.h"
 #include "qemu/bswap.h"
+#include "qemu/cutils.h"
 
 /* Offsets within the image. */
 #define FCW        0
@@ -28,15 +28,37 @@
 #define COMPONENTS 576
 
 /* Where a component lies in the image; NULL where host or CPU has none. */
-static uint8_t *component(X86CPU *cpu, int n, uint32_t wanted)
+static uint8_t *component(X86CPU *cpu, int n)
 {
-    uint32_t size, offset, c, d;
+    uint32_t offset = cpu->kvm->xsave_offset[n];
 
-    __cpuid_count(0xd, n, size, offset, c, d);
-    if (size < wanted || offset < COMPONENTS || offset + wanted > cpu->kvm->xsave_size) {
-        return NULL;
+    return offset ? (uint8_t *)cpu->kvm->xsave + offset : NULL;
+}
+
+/*
+ * The processor is asked for its layout once: under virtualisation CPUID costs more than copying
+ * all of the image.
+ */
+static void find_components(X86CPU *cpu)
+{
+    static const struct {
+        int n;
+        uint32_t len;
+    } wanted[] = {
+        { XSTATE_YMM_BIT, 256 }, { XSTATE_BNDREGS_BIT, 64 }, { XSTATE_BNDCSR_BIT, 16 },
+        { XSTATE_OPMASK_BIT, 64 }, { XSTATE_ZMM_Hi256_BIT, 512 }, { XSTATE_Hi16_ZMM_BIT, 1024 },
+        { XSTATE_PKRU_BIT, 4 }, { XSTATE_XTILE_CFG_BIT, 64 }, { XSTATE_XTILE_DATA_BIT, 8192 },
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+        uint32_t r[4];
+
+        x86_host_cpuid(0xd, wanted[i].n, r);
+        if (r[0] >= wanted[i].len && r[1] >= COMPONENTS
+            && r[1] + wanted[i].len <= cpu->kvm->xsave_size) {
+            cpu->kvm->xsave_offset[wanted[i].n] = r[1];
+        }
     }
-    return (uint8_t *)cpu->kvm->xsave + offset;
 }
 
 int kvm_x86_init_xsave(X86CPU *cpu)
@@ -46,6 +68,7 @@ int kvm_x86_init_xsave(X86CPU *cpu)
     cpu->kvm->xsave_size = MAX(size, (int)sizeof(struct kvm_xsave));
     cpu->kvm->xsave = qemu_memalign(4096, ROUND_UP(cpu->kvm->xsave_size, 4096));
     memset(cpu->kvm->xsave, 0, cpu->kvm->xsave_size);
+    find_components(cpu);
     return 0;
 }
 
@@ -83,23 +106,23 @@ static void move_all(const Copier *c)
         move(c, &env->fpregs[i].mant, image + ST_REGS + 16 * i, 8);
         move(c, &env->fpregs[i].exp, image + ST_REGS + 16 * i + 8, 2);
     }
-    p = component(c->cpu, XSTATE_YMM_BIT, 256);
+    p = component(c->cpu, XSTATE_YMM_BIT);
     for (i = 0; i < 16; i++) {
         move(c, &env->xmm_regs[i]._q_ZMMReg[0], image + XMM_REGS + 16 * i, 16);
         move(c, &env->xmm_regs[i]._q_ZMMReg[2], p ? p + 16 * i : NULL, 16);
     }
-    move(c, env->bnd_regs, component(c->cpu, XSTATE_BNDREGS_BIT, 64), 64);
-    move(c, &env->bndcs_regs, component(c->cpu, XSTATE_BNDCSR_BIT, 16), 16);
-    move(c, env->opmask_regs, component(c->cpu, XSTATE_OPMASK_BIT, 64), 64);
-    p = component(c->cpu, XSTATE_ZMM_Hi256_BIT, 512);
+    move(c, env->bnd_regs, component(c->cpu, XSTATE_BNDREGS_BIT), 64);
+    move(c, &env->bndcs_regs, component(c->cpu, XSTATE_BNDCSR_BIT), 16);
+    move(c, env->opmask_regs, component(c->cpu, XSTATE_OPMASK_BIT), 64);
+    p = component(c->cpu, XSTATE_ZMM_Hi256_BIT);
     for (i = 0; p && i < 16; i++) {
         move(c, &env->xmm_regs[i]._q_ZMMReg[4], p + 32 * i, 32);
     }
-    move(c, &env->xmm_regs[16], component(c->cpu, XSTATE_Hi16_ZMM_BIT, 1024), 1024);
-    move(c, &env->pkru, component(c->cpu, XSTATE_PKRU_BIT, 4), 4);
+    move(c, &env->xmm_regs[16], component(c->cpu, XSTATE_Hi16_ZMM_BIT), 1024);
+    move(c, &env->pkru, component(c->cpu, XSTATE_PKRU_BIT), 4);
     if (env->features[FEAT_7_0_EDX] & (1u << 24)) {
-        move(c, env->xtilecfg, component(c->cpu, XSTATE_XTILE_CFG_BIT, 64), 64);
-        move(c, env->xtiledata, component(c->cpu, XSTATE_XTILE_DATA_BIT, 8192), 8192);
+        move(c, env->xtilecfg, component(c->cpu, XSTATE_XTILE_CFG_BIT), 64);
+        move(c, env->xtiledata, component(c->cpu, XSTATE_XTILE_DATA_BIT), 8192);
     }
 }
 
@@ -126,6 +149,32 @@ int kvm_x86_get_xsave(X86CPU *cpu)
     return 0;
 }
 
+/*
+ * Who saved the state may not keep account of what is in its initial state (TCG does not): what
+ * is not there must not be taken for that.
+ */
+static uint8_t legacy_in_use(const CPUX86State *env)
+{
+    uint8_t bits = 0;
+
+    if (env->fpuc != 0x37f || env->fpus || env->fpstt || env->fpop || env->fpip || env->fpdp
+        || !buffer_is_zero(env->fpregs, sizeof(env->fpregs))) {
+        bits |= XSTATE_FP_MASK;
+    }
+    for (int i = 0; i < 8; i++) {
+        bits |= env->fptags[i] ? 0 : XSTATE_FP_MASK;
+    }
+    if (env->mxcsr != 0x1f80) {
+        bits |= XSTATE_SSE_MASK;
+    }
+    for (int i = 0; i < 16; i++) {
+        const uint64_t *q = env->xmm_regs[i]._q_ZMMReg;
+
+        bits |= q[0] | q[1] ? XSTATE_SSE_MASK : 0;
+    }
+    return bits;
+}
+
 int kvm_x86_put_xsave(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
@@ -134,8 +183,7 @@ int kvm_x86_put_xsave(X86CPU *cpu)
 
     memset(image, 0, cpu->kvm->xsave_size);
     move_all(&(Copier) { cpu, true });
-    /* The image holds these two in full, whatever the last XSAVE found in its initial state. */
-    image[XSTATE_BV] |= XSTATE_FP_MASK | XSTATE_SSE_MASK;
+    image[XSTATE_BV] |= legacy_in_use(env);
     stw_le_p(image + FSW, (env->fpus & ~0x3800) | (env->fpstt & 7) << 11);
     for (i = 0; i < 8; i++) {
         image[FTW] |= !env->fptags[i] << i;

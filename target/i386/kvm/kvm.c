@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include <sys/ioctl.h>
 #include "../cpu.h"
+#include "hw/i386/apic.h"
 #include "kvm_i386.h"
 #include "qemu/atomic.h"
 #include "qemu/error-report.h"
@@ -22,6 +23,8 @@
 
 bool kvm_has_exception_payload;
 bool kvm_has_triple_fault_event;
+bool kvm_has_smm;
+bool kvm_has_sregs2;
 
 const KVMCapabilityInfo kvm_arch_required_capabilities[] = {
     KVM_CAP_INFO(SET_TSS_ADDR),
@@ -61,6 +64,9 @@ int kvm_arch_init(MachineState *ms, KVMState *s)
     kvm_has_exception_payload = enable(s, KVM_CAP_EXCEPTION_PAYLOAD);
     kvm_has_triple_fault_event = enable(s, KVM_CAP_X86_TRIPLE_FAULT_EVENT);
 
+    kvm_has_smm = kvm_check_extension(s, KVM_CAP_X86_SMM) > 0;
+    kvm_has_sregs2 = kvm_check_extension(s, KVM_CAP_SREGS2) > 0;
+
     ret = kvm_vm_ioctl(s, KVM_SET_IDENTITY_MAP_ADDR, &identity);
     if (ret == 0) {
         ret = kvm_vm_ioctl(s, KVM_SET_TSS_ADDR, (uintptr_t)(IDENTITY_MAP_ADDRESS + 0x1000));
@@ -75,24 +81,31 @@ int kvm_arch_init(MachineState *ms, KVMState *s)
 
 int kvm_arch_irqchip_create(KVMState *s)
 {
-    if (s->irqchip_mode == KVM_IRQCHIP_SPLIT) {
-        error_report("kernel-irqchip=split is not built yet: use on or off");
-        return -ENOTSUP;
+    int ret;
+
+    if (s->irqchip_mode != KVM_IRQCHIP_SPLIT) {
+        return 0;
     }
-    return 0;
+    ret = kvm_vm_enable_cap(s, KVM_CAP_SPLIT_IRQCHIP, KVM_SPLIT_IRQCHIP_PINS);
+    if (ret < 0) {
+        error_report("KVM can't have the local APICs alone (%s): use kernel-irqchip=on or off",
+                     strerror(-ret));
+        return ret;
+    }
+    return 1;
 }
 
 void kvm_arch_init_irq_routing(KVMState *s)
 {
     int i;
 
-    /* As PCs are wired: ISA lines reach the two PICs and the I/O APIC, whose pin 2 has line 0. */
-    for (i = 0; i < 16; i++) {
-        if (i != 2) {
-            kvm_irqchip_add_irq_route(s, i, i < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
-                                      i & 7);
-        }
+    if (s->irqchip_mode == KVM_IRQCHIP_SPLIT) {
+        return; /* as the I/O APICs are programmed: hw/i386/kvm/soft-irqchip.c */
     }
+    /*
+     * As PCs are wired: ISA lines reach the I/O APIC, whose pin 2 has line 0; and the two PICs, of
+     * which hw/i386/kvm/irqchip.c takes care where the machine has them.
+     */
     for (i = 0; i < KVM_IOAPIC_NUM_PINS; i++) {
         if (i == 0) {
             kvm_irqchip_add_irq_route(s, i, KVM_IRQCHIP_IOAPIC, 2);
@@ -122,7 +135,10 @@ static void init_mce(X86CPU *cpu)
         return;
     }
     if (!env->mcg_cap) {
-        env->mcg_cap = MCE_CAP_DEF | MCE_BANKS_DEF;
+        env->mcg_cap = MCE_CAP_DEF | MCE_BANKS_DEF | (cpu->enable_lmce ? MCG_LMCE_P : 0);
+    }
+    if (cpu->enable_lmce && !(cap & MCG_LMCE_P)) {
+        warn_report_once("KVM on this host has no local machine checks: lmce=on has no effect");
     }
     cap = (cap & env->mcg_cap & ~UINT64_C(0xff)) | MIN(banks, MCE_BANKS_DEF);
     if (kvm_vcpu_ioctl(CPU(cpu), KVM_X86_SETUP_MCE, &cap) < 0) {
@@ -170,9 +186,9 @@ int kvm_arch_init_vcpu(CPUState *cs)
     int ret;
 
     cpu->kvm = g_new0(X86KVMState, 1);
-    ret = kvm_x86_set_cpuid(cpu);
+    ret = init_tsc(cpu);
     if (ret == 0) {
-        ret = init_tsc(cpu);
+        ret = kvm_x86_set_cpuid(cpu);
     }
     if (ret < 0) {
         return ret;
@@ -191,6 +207,8 @@ int kvm_arch_destroy_vcpu(CPUState *cs)
     if (cpu->kvm) {
         qemu_vfree(cpu->kvm->xsave);
         g_free(cpu->kvm->msr_usable);
+        g_free(cpu->kvm->msr_read);
+        g_free(cpu->kvm->msr_read_which);
         g_clear_pointer(&cpu->kvm, g_free);
     }
     return 0;
@@ -200,6 +218,9 @@ void kvm_arch_reset_vcpu(X86CPU *cpu)
 {
     CPUX86State *env = &cpu->env;
 
+    if (CPU(cpu)->kvm_run) {
+        CPU(cpu)->kvm_run->ready_for_interrupt_injection = 0;
+    }
     env->xcr0 = 1;
     env->interrupt_injected = -1;
     /* With the APICs in the kernel, application processors wait there for a start-up IPI. */
@@ -237,10 +258,79 @@ static void inject(X86CPU *cpu, struct kvm_run *run)
     run->request_interrupt_window = !!(cs->interrupt_request & CPU_INTERRUPT_HARD);
 }
 
+/*
+ * kernel-irqchip=split: the kernel says when the CPU takes a PIC's interrupt, and remembers one
+ * until the next entry. BQL.
+ */
+static void inject_pic(X86CPU *cpu, struct kvm_run *run)
+{
+    CPUState *cs = CPU(cpu);
+
+    if (run->ready_for_interrupt_injection && cs->interrupt_request & CPU_INTERRUPT_HARD) {
+        struct kvm_interrupt intr;
+        int vector;
+
+        cpu_reset_interrupt(cs, CPU_INTERRUPT_HARD);
+        vector = cpu_get_pic_interrupt(&cpu->env);
+        if (vector >= 0) {
+            int ret;
+
+            intr.irq = vector;
+            ret = kvm_vcpu_ioctl(cs, KVM_INTERRUPT, &intr);
+            if (ret < 0) {
+                error_report_once("KVM does not take interrupt %d: %s", vector, strerror(-ret));
+            }
+            cpu->kvm->handed_over = ret == 0;
+            run->ready_for_interrupt_injection = 0;
+            run->exit_reason = KVM_EXIT_INTR; /* what it stays if the guest is not entered */
+        }
+    }
+}
+
+/*
+ * An interrupt that the kernel was given for an entry that did not come about is in none of the
+ * registers that it shows, and would be lost to one who saves them. A pending signal lets the entry
+ * come as far as the interrupt's going into the registers, and no further.
+ */
+static void settle(CPUState *cs, struct kvm_run *run)
+{
+    union {
+        struct kvm_signal_mask head;
+        uint8_t bytes[sizeof(struct kvm_signal_mask) + sizeof(uint64_t)];
+    } mask;
+    uint64_t open = ~(UINT64_C(1) << (SIG_IPI - 1));
+    struct timespec now = { 0 };
+    sigset_t ipi, old;
+
+    sigemptyset(&ipi);
+    sigaddset(&ipi, SIG_IPI);
+    pthread_sigmask(SIG_BLOCK, &ipi, &old);
+    mask.head.len = sizeof(open); /* as the kernel has it */
+    memcpy(mask.bytes + sizeof(struct kvm_signal_mask), &open, sizeof(open));
+    kvm_vcpu_ioctl(cs, KVM_SET_SIGNAL_MASK, &mask);
+    pthread_kill(pthread_self(), SIG_IPI);
+    qatomic_set(&run->immediate_exit, 0);
+    kvm_vcpu_ioctl(cs, KVM_RUN, 0);
+    kvm_vcpu_ioctl(cs, KVM_SET_SIGNAL_MASK, NULL);
+    sigtimedwait(&ipi, NULL, &now);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 void kvm_arch_pre_run(CPUState *cs, struct kvm_run *run)
 {
     X86CPU *cpu = X86_CPU(cs);
 
+    if (kvm_irqchip_is_split()) {
+        bool wanted = qatomic_read(&cs->interrupt_request) & CPU_INTERRUPT_HARD;
+
+        if (wanted && run->ready_for_interrupt_injection && !qatomic_read(&cs->exit_request)) {
+            BQL_LOCK_GUARD();
+
+            inject_pic(cpu, run);
+            wanted = cs->interrupt_request & CPU_INTERRUPT_HARD;
+        }
+        run->request_interrupt_window = wanted;
+    }
     if (kvm_irqchip_in_kernel()) {
         if (unlikely(cs->interrupt_request & CPU_INTERRUPT_NMI)) {
             BQL_LOCK_GUARD();
@@ -259,6 +349,12 @@ MemTxAttrs kvm_arch_post_run(CPUState *cs, struct kvm_run *run)
 {
     X86CPU *cpu = X86_CPU(cs);
 
+    if (unlikely(cpu->kvm->handed_over)) {
+        cpu->kvm->handed_over = false;
+        if (run->exit_reason == KVM_EXIT_INTR || run->exit_reason == KVM_EXIT_UNKNOWN) {
+            settle(cs, run);
+        }
+    }
     if (!kvm_irqchip_in_kernel()) {
         CPUX86State *env = &cpu->env;
 
@@ -311,6 +407,12 @@ int kvm_arch_handle_exit(CPUState *cs, struct kvm_run *run)
     switch (run->exit_reason) {
     case KVM_EXIT_HLT:
         return handle_halt(cpu);
+    case KVM_EXIT_IOAPIC_EOI: {
+        BQL_LOCK_GUARD();
+
+        ioapic_eoi_broadcast(run->eoi.vector);
+        return 0;
+    }
     case KVM_EXIT_SET_TPR:
         return 0;
     case KVM_EXIT_FAIL_ENTRY:

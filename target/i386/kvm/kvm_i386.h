@@ -18,6 +18,9 @@ typedef struct X86CPU X86CPU;
  */
 uint32_t kvm_arch_get_supported_cpuid(KVMState *s, uint32_t leaf, uint32_t subleaf, int reg);
 
+/** The bits of a feature MSR that KVM on this host can give a guest; 0 where it can't. */
+uint64_t kvm_arch_get_supported_msr_feature(KVMState *s, uint32_t msr);
+
 /**
  * The part of a CPU's reset that depends on KVM (mp_state). Called at the end of the CPU's reset.
  */
@@ -28,16 +31,26 @@ void kvm_arch_reset_vcpu(X86CPU *cpu);
 #ifdef CONFIG_KVM
 #include "system/kvm_int.h"
 
+/* Pins of I/O APICs in the routing table with kernel-irqchip=split. */
+#define KVM_SPLIT_IRQCHIP_PINS 48
+
 /** What a vCPU keeps here: X86CPU.kvm. */
 typedef struct X86KVMState {
     void *xsave;                /* a buffer of xsave_size bytes, page aligned */
     uint32_t xsave_size;
+    uint32_t xsave_offset[64];  /* of each component; 0: none. Set at the start, as all below */
     bool *msr_usable;           /* one for each entry of the MSR table */
+    struct MSRBuffer *msr_read; /* the list of all that are read, TSC last */
+    uint16_t *msr_read_which;   /* which entry of the table each of them is */
+    uint64_t mtrr_fill;         /* bits of MTRR masks beyond physical addresses */
+    bool handed_over;           /* the kernel was given a PIC's interrupt for the next entry */
 } X86KVMState;
 
 /* Capabilities of the VM that more than one file asks about; set by kvm_arch_init(). */
 extern bool kvm_has_exception_payload;
 extern bool kvm_has_triple_fault_event;
+extern bool kvm_has_smm;
+extern bool kvm_has_sregs2;
 
 /* kvm-cpuid.c */
 
