@@ -17,6 +17,7 @@
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
 #include "qemu/sockets.h"
+#include "qemu/yank.h"
 
 #define TCP_MAX_FDS 16
 
@@ -40,6 +41,7 @@ typedef struct SocketChardev {
     GSource *reconnect_timer;
     bool connect_err_reported;
     bool closing;            /* being finalized */
+    bool yankable;           /* registered as an instance */
 
     int telnet_skip;         /* bytes of a telnet command still to be dropped */
     bool telnet_iac;
@@ -135,6 +137,10 @@ static void disconnect(Chardev *chr)
     drop_read_fds(s);
     WITH_QEMU_LOCK_GUARD(&chr->chr_write_lock) {
         if (s->sioc) {
+            if (s->yankable) {
+                yank_unregister_function(CHARDEV_YANK_INSTANCE(chr->label),
+                                         yank_generic_iochannel, s->sioc);
+            }
             qio_channel_close(QIO_CHANNEL(s->sioc), NULL);
             g_clear_pointer(&s->sioc, object_unref);
         }
@@ -271,6 +277,9 @@ static bool new_connection(Chardev *chr, QIOChannelSocket *sioc, Error **errp)
     s->connect_err_reported = false;
     WITH_QEMU_LOCK_GUARD(&chr->chr_write_lock) {
         s->sioc = QIO_CHANNEL_SOCKET(object_ref(sioc));
+        if (s->yankable) {
+            yank_register_function(CHARDEV_YANK_INSTANCE(chr->label), yank_generic_iochannel, sioc);
+        }
         s->write_msgfds_num = 0;
         s->state = TCP_CHARDEV_STATE_CONNECTED;
     }
@@ -680,6 +689,7 @@ static void socket_open(Chardev *chr, ChardevBackend *backend, bool *be_opened, 
         return;
     }
     s->addr = socket_address_flatten(o->addr);
+    s->yankable = chr->label && yank_register_instance(CHARDEV_YANK_INSTANCE(chr->label), NULL);
     qemu_chr_set_feature(chr, QEMU_CHAR_FEATURE_RECONNECTABLE);
     if (s->addr->type == SOCKET_ADDRESS_TYPE_UNIX) {
         qemu_chr_set_feature(chr, QEMU_CHAR_FEATURE_FD_PASS);
@@ -715,6 +725,9 @@ static void socket_finalize(Object *obj)
         object_unref(s->listener);
     }
     disconnect(chr);
+    if (s->yankable) {
+        yank_unregister_instance(CHARDEV_YANK_INSTANCE(chr->label));
+    }
     qapi_free_SocketAddress(s->addr);
 }
 

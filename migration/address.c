@@ -154,8 +154,7 @@ bool migrate_channels_parse(const char *uri, bool has_channels, MigrationChannel
         *cpr = NULL;
     }
     if (!uri == !has_channels) {
-        error_setg(errp, "'uri' and 'channels' arguments are mutually exclusive; "
-                   "exactly one of the two should be present");
+        error_setg(errp, "need either 'uri' or 'channels' argument");
         return false;
     }
     if (uri) {

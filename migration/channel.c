@@ -13,9 +13,11 @@
 #include "qemu/lockable.h"
 #include "qapi/qapi-visit-sockets.h"
 #include "channel.h"
+#include "migration-stats.h"
 #include "migration.h"
 #include "multifd.h"
 #include "options.h"
+#include "tls.h"
 
 /* --- outgoing --- */
 
@@ -40,6 +42,7 @@ bool migration_channel_connect_end(unsigned attempt)
 void migration_channel_cancel_connect(void)
 {
     attempt_pending = false;
+    migration_tls_shutdown_outgoing();
 }
 
 bool migration_channel_connecting(void)
@@ -50,12 +53,19 @@ bool migration_channel_connecting(void)
 void migration_channel_connect(MigrationState *s, QIOChannel *ioc, const char *hostname,
                                Error *error)
 {
+    if (!error && migrate_channel_requires_tls_upgrade(ioc)) {
+        migration_tls_channel_connect(s, ioc, hostname, &error);
+        if (!error) {
+            return; /* it comes here again when the handshake is done */
+        }
+    }
     g_free(s->hostname);
     s->hostname = g_strdup(hostname);
     if (!error) {
         object_ref(OBJECT(ioc));
         WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
             s->to_dst_file = qemu_file_new_output(ioc);
+            qemu_file_set_counter(s->to_dst_file, &mig_stats.main_bytes);
         }
     }
     migration_connect(s, error);
@@ -113,11 +123,12 @@ static void unknown_channel_free(UnknownChannel *u)
     g_free(u);
 }
 
-static void forget_unknown_channels(void)
+void migration_channel_forget_unknown(void)
 {
     while (unknown_channels) {
         unknown_channel_free(unknown_channels->data);
     }
+    migration_tls_shutdown_incoming();
 }
 
 void migration_channel_stop_listening(void)
@@ -128,7 +139,7 @@ void migration_channel_stop_listening(void)
         listener_stop = NULL;
         stop(listener_data);
     }
-    forget_unknown_channels();
+    migration_channel_forget_unknown();
 }
 
 void migration_channel_set_listener(void *data, GDestroyNotify stop)
@@ -219,7 +230,15 @@ static gboolean data_arrived(QIOChannel *ioc, GIOCondition condition, gpointer o
 void migration_channel_process_incoming(QIOChannel *ioc)
 {
     UnknownChannel *u;
+    Error *err = NULL;
 
+    if (migrate_channel_requires_tls_upgrade(ioc)) {
+        migration_tls_channel_process_incoming(ioc, &err);
+        if (err) {
+            refuse_channel(err);
+        }
+        return;
+    }
     if (!migrate_multifd()) {
         channel_is_known(ioc, true);
         return;
@@ -230,8 +249,6 @@ void migration_channel_process_incoming(QIOChannel *ioc)
         return;
     }
     if (g_slist_length(unknown_channels) >= UNKNOWN_CHANNELS_MAX) {
-        Error *err = NULL;
-
         error_setg(&err, "%u others have said nothing yet", UNKNOWN_CHANNELS_MAX);
         refuse_channel(err);
         return;
@@ -310,6 +327,10 @@ bool migration_channels_and_transport_compatible(MigrationAddress *addr, Error *
 {
     if (migrate_mapped_ram() && addr->transport != MIGRATION_ADDRESS_TYPE_FILE) {
         error_setg(errp, "Migration requires seekable transport (e.g. file)");
+        return false;
+    }
+    if (migrate_tls() && addr->transport == MIGRATION_ADDRESS_TYPE_FILE) {
+        error_setg(errp, "TLS (tls-creds) needs a connection: a file has nobody to talk to");
         return false;
     }
     if ((migrate_multifd() || migrate_postcopy_preempt()) &&

@@ -364,12 +364,12 @@ void hmp_migrate_set_capability(Monitor *mon, const QDict *qdict)
 }
 
 /* Bandwidths are in MiB where no unit is given: in bytes, as text, for the visitor. */
-static char *mebibytes(const char *name, const char *text, Error **errp)
+static char *mebibytes(const char *text, Error **errp)
 {
     uint64_t bytes;
 
     if (qemu_strtosz_MiB(text, NULL, &bytes) < 0 || bytes > INT64_MAX) {
-        error_setg(errp, "Parameter '%s' expects a size, in MiB unless a suffix is given", name);
+        error_setg(errp, "Invalid size %s", text);
         return NULL;
     }
     return g_strdup_printf("%" PRIu64, bytes);
@@ -390,7 +390,7 @@ static MigrateSetParameters *parse_parameter(const char *name, const char *text,
         return NULL;
     }
     if (g_str_equal(name, "max-bandwidth") || g_str_equal(name, "avail-switchover-bandwidth")) {
-        value = mebibytes(name, text, errp);
+        value = mebibytes(text, errp);
         if (!value) {
             return NULL;
         }

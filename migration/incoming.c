@@ -22,9 +22,14 @@
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
+#include "qemu/trace.h"
+#include "ram.h"
 #include "savevm.h"
+#include "system/blockdev.h"
 #include "system/cpus.h"
 #include "system/runstate.h"
+
+TRACE_EVENT(migration_incoming_step);
 
 static MigrationIncomingState current_incoming;
 
@@ -91,18 +96,67 @@ static void incoming_destroy(MigrationIncomingState *mis)
         qemu_fclose(f);
     }
     migration_channel_stop_listening();
+    migration_yank_unregister();
 }
 
+/*
+ * Its disks are ours when it runs, with or without capability late-block-activate: as in QEMU 10.0,
+ * where the capability has lost its effect too.
+ */
 static void incoming_start_guest(void)
 {
     if (!global_state_received() || runstate_is_live(global_state_get_runstate())) {
         if (autostart) {
             vm_start();
         } else {
+            bdrv_inactivate_all();
             runstate_set(RUN_STATE_PAUSED);
         }
     } else {
+        bdrv_inactivate_all();
         runstate_set(global_state_get_runstate());
+    }
+}
+
+void migration_incoming_note_device(bool loaded)
+{
+    MigrationIncomingState *mis = &current_incoming;
+    int64_t now = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+
+    if (!mis->devices_began) {
+        mis->devices_began = now;
+    }
+    if (loaded) {
+        mis->devices_ended = now;
+    }
+}
+
+void migration_incoming_note_end(void)
+{
+    current_incoming.end_seen = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+}
+
+/* What of the downtime was spent here. */
+static MigrationDowntime *downtime_here(const MigrationIncomingState *mis)
+{
+    MigrationDowntime *d = g_new0(MigrationDowntime, 1);
+
+    d->has_load_devices = true;
+    d->load_devices = (mis->devices_ended - mis->devices_began) / SCALE_US;
+    if (mis->guest_started) {
+        d->has_start = true;
+        d->start = (mis->guest_started - mis->end_seen) / SCALE_US;
+    }
+    return d;
+}
+
+static void note_start(MigrationIncomingState *mis)
+{
+    if (runstate_is_live(runstate_get())) {
+        mis->guest_started = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+        trace(migration_incoming_step, "devices loaded in %.3f ms, guest started %.3f ms after the end",
+              (mis->devices_ended - mis->devices_began) / 1e6,
+              (mis->guest_started - mis->end_seen) / 1e6);
     }
 }
 
@@ -114,6 +168,7 @@ static void incoming_done_bh(void *opaque)
     if (mis->load_result == 0) {
         multifd_recv_cleanup(); /* no page may come any more: from here on they are the guest's */
         incoming_start_guest();
+        note_start(mis);
         migrate_send_rp_shut(mis, 0);
         migrate_set_state(&mis->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_COMPLETED);
         incoming_destroy(mis);
@@ -130,12 +185,38 @@ static void incoming_done_bh(void *opaque)
     }
 }
 
+void migration_incoming_fail_early(Error *err)
+{
+    MigrationIncomingState *mis = &current_incoming;
+
+    if (mis->main_seen || !migrate_set_state(&mis->state, MIGRATION_STATUS_SETUP,
+                                             MIGRATION_STATUS_FAILED)) {
+        error_free(err);        /* the load thread says it */
+        return;
+    }
+    incoming_destroy(mis);
+    WITH_QEMU_LOCK_GUARD(&mis->error_mutex) {
+        error_report("load of migration failed: %s", error_get_pretty(err));
+        error_free(mis->error);
+        mis->error = err;
+    }
+    if (mis->exit_on_error) {
+        exit(EXIT_FAILURE);
+    }
+}
+
 static void *load_thread(void *opaque)
 {
     MigrationIncomingState *mis = opaque;
     Error *err = NULL;
 
     mis->load_result = qemu_loadvm_state(mis->from_src_file, &err);
+    if (mis->load_result == 0 && !ram_stream_check_arrived(&err)) {
+        mis->load_result = -EINVAL;
+    }
+    if (mis->load_result == 0 && !multifd_recv_finish(&err)) {
+        mis->load_result = -EINVAL;
+    }
     if (mis->load_result < 0) {
         WITH_QEMU_LOCK_GUARD(&mis->error_mutex) {
             if (!mis->error) {
@@ -178,7 +259,7 @@ void qemu_start_incoming_migration(const char *uri, bool has_channels,
 
     if (!migrate_channels_parse(uri, has_channels, channels, &channel, NULL, errp) ||
         !migration_channels_and_transport_compatible(channel->addr, errp) ||
-        !migrate_options_check(errp)) {
+        !migrate_options_check(errp) || !migration_yank_register(errp)) {
         return;
     }
     migrate_set_state(&mis->state, MIGRATION_STATUS_NONE, MIGRATION_STATUS_SETUP);
@@ -187,6 +268,7 @@ void qemu_start_incoming_migration(const char *uri, bool has_channels,
     if (err) {
         /* Nothing has come: another address may be tried. */
         mis->started = false;
+        migration_yank_unregister();
         migrate_set_state(&mis->state, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_FAILED);
         migrate_set_state(&mis->state, MIGRATION_STATUS_FAILED, MIGRATION_STATUS_NONE);
         error_propagate(errp, err);
@@ -223,8 +305,8 @@ void migration_incoming_fill_info(MigrationInfo *info)
     if (state == MIGRATION_STATUS_COMPLETED) {
         info->has_total_time = true;
         info->total_time = mis->total_time;
-    }
-    if (migration_channel_socket_addresses()) {
+        info->x_downtime = downtime_here(mis);
+    } else if (state != MIGRATION_STATUS_FAILED && migration_channel_socket_addresses()) {
         info->has_socket_address = true;
         info->socket_address = QAPI_CLONE(SocketAddressList, migration_channel_socket_addresses());
     }

@@ -13,18 +13,20 @@ typedef struct MigrationAtomicStats {
     Stat64 dirty_pages_rate;      /* pages/s dirtied, between the last two syncs that were 1 s apart */
     Stat64 dirty_sync_count;      /* passes */
     Stat64 dirty_sync_missed_zero_copy;
-    Stat64 downtime_bytes;        /* RAM sent while the guest was stopped */
+    Stat64 downtime_bytes;        /* RAM sent while the guest was stopped, over all channels */
     Stat64 precopy_bytes;         /* RAM sent while it ran */
     Stat64 postcopy_bytes;
     Stat64 postcopy_requests;
-    Stat64 multifd_bytes;
+    Stat64 multifd_bytes;         /* written to multifd's channels */
     Stat64 zero_pages;
     Stat64 normal_pages;
-    Stat64 ram_transferred;       /* bytes of the RAM sections, headers included */
+    Stat64 main_bytes;            /* of the main stream, all that is in it, written out */
 } MigrationAtomicStats;
 
 extern MigrationAtomicStats mig_stats;
 
 void migration_stats_reset(void);
+/* So much of RAM has been sent just now. Any thread. */
+void migration_stats_count_ram(uint64_t bytes);
 
 #endif

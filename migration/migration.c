@@ -8,6 +8,7 @@
 #include "qemu/osdep.h"
 #include "channel.h"
 #include "cpu-throttle.h"
+#include "dirtylimit.h"
 #include "migration-stats.h"
 #include "migration.h"
 #include "migration/blocker.h"
@@ -30,7 +31,10 @@
 
 static MigrationState *current_migration;
 static NotifierWithReturnList notifiers = NOTIFIER_WITH_RETURN_LIST_INITIALIZER(notifiers);
-static GSList *blockers; /* of Error *; BQL */
+static GSList *blockers[MIG_MODE__MAX]; /* of Error *, which may be in several; BQL */
+
+/* Cancelled when the end mark is out: how long the destination's answer may still take. */
+#define LATE_CANCEL_MS 2000
 
 MigrationState *migrate_get_current(void)
 {
@@ -61,6 +65,7 @@ static void migration_instance_init(Object *obj)
     qemu_mutex_init(&s->qemu_file_lock);
     qemu_sem_init(&s->rate_limit_sem, 0);
     qemu_sem_init(&s->pause_sem, 0);
+    qemu_sem_init(&s->rp_sem, 0);
 }
 
 static void migration_instance_finalize(Object *obj)
@@ -71,6 +76,7 @@ static void migration_instance_finalize(Object *obj)
     qemu_mutex_destroy(&s->qemu_file_lock);
     qemu_sem_destroy(&s->rate_limit_sem);
     qemu_sem_destroy(&s->pause_sem);
+    qemu_sem_destroy(&s->rp_sem);
     error_free(s->error);
     g_free(s->hostname);
     g_free(s->parameters.tls_creds);
@@ -232,7 +238,9 @@ int migration_call_notifiers(MigrationState *s, MigrationEventType type, Error *
     return notifier_with_return_list_notify(&notifiers, &e, errp);
 }
 
-static int add_blocker(Error **reasonp, Error **errp, bool respect_only_migratable)
+#define ALL_MODES (BIT(MIG_MODE__MAX) - 1)
+
+static int add_blocker(Error **reasonp, Error **errp, unsigned modes, bool respect_only_migratable)
 {
     int ret = 0;
 
@@ -249,24 +257,49 @@ static int add_blocker(Error **reasonp, Error **errp, bool respect_only_migratab
         g_clear_pointer(reasonp, error_free);
         return ret;
     }
-    blockers = g_slist_prepend(blockers, *reasonp);
+    for (int mode = 0; mode < MIG_MODE__MAX; mode++) {
+        if (modes & BIT(mode)) {
+            blockers[mode] = g_slist_prepend(blockers[mode], *reasonp);
+        }
+    }
     return 0;
 }
 
 int migrate_add_blocker(Error **reasonp, Error **errp)
 {
-    return add_blocker(reasonp, errp, true);
+    return add_blocker(reasonp, errp, ALL_MODES, true);
+}
+
+int migrate_add_blocker_normal(Error **reasonp, Error **errp)
+{
+    return add_blocker(reasonp, errp, BIT(MIG_MODE_NORMAL), true);
+}
+
+int migrate_add_blocker_modes(Error **reasonp, Error **errp, MigMode mode, ...)
+{
+    unsigned modes = 0;
+    va_list ap;
+
+    va_start(ap, mode);
+    for (int m = mode; m != -1; m = va_arg(ap, int)) {
+        assert(m >= 0 && m < MIG_MODE__MAX);
+        modes |= BIT(m);
+    }
+    va_end(ap);
+    return add_blocker(reasonp, errp, modes, true);
 }
 
 int migrate_add_blocker_internal(Error **reasonp, Error **errp)
 {
-    return add_blocker(reasonp, errp, false);
+    return add_blocker(reasonp, errp, ALL_MODES, false);
 }
 
 void migrate_del_blocker(Error **reasonp)
 {
     if (*reasonp) {
-        blockers = g_slist_remove(blockers, *reasonp);
+        for (int mode = 0; mode < MIG_MODE__MAX; mode++) {
+            blockers[mode] = g_slist_remove(blockers[mode], *reasonp);
+        }
         g_clear_pointer(reasonp, error_free);
     }
 }
@@ -294,8 +327,8 @@ static bool migrate_prepare(MigrationState *s, bool resume, Error **errp)
     if (qemu_savevm_state_blocked(errp)) {
         return false;
     }
-    if (blockers) {
-        error_propagate(errp, error_copy(blockers->data));
+    if (blockers[s->parameters.mode]) {
+        error_propagate(errp, error_copy(blockers[s->parameters.mode]->data));
         return false;
     }
     return migrate_options_check(errp);
@@ -310,9 +343,10 @@ static void migrate_init(MigrationState *s)
     WITH_QEMU_LOCK_GUARD(&s->error_mutex) {
         g_clear_pointer(&s->error, error_free);
     }
-    s->committed = false;
+    s->committed = s->cancel_late = false;
     s->vm_old_state = -1;
     s->setup_time = s->total_time = s->downtime = 0;
+    memset(s->step_ends, 0, sizeof(s->step_ends));
     s->downtime_start = 0;
     s->expected_downtime = migrate_downtime_limit();
     s->mbps = 0;
@@ -334,6 +368,19 @@ static void migration_fail_early(MigrationState *s, const Error *err)
     }
     s->total_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - s->start_time;
     migration_cleanup(s);
+}
+
+void migration_fail_connecting(void)
+{
+    MigrationState *s = migrate_get_current();
+    Error *err = NULL;
+
+    if (migration_channel_connecting()) {
+        migration_channel_cancel_connect();
+        error_setg(&err, "Channel was shut down before it was connected");
+        migration_fail_early(s, err);
+        error_free(err);
+    }
 }
 
 void migration_connect(MigrationState *s, Error *error_in)
@@ -378,6 +425,9 @@ void qmp_migrate(const char *uri, bool has_channels, MigrationChannelList *chann
                    "off");
         return;
     }
+    if (!migration_yank_register(errp)) {
+        return;
+    }
     migrate_init(s);
     migration_channel_start_outgoing(s, channel->addr, &err);
     if (err) {
@@ -397,6 +447,10 @@ void migration_cleanup(MigrationState *s)
         qemu_thread_join(&s->thread);
         s->thread_created = false;
     }
+    if (s->give_up_timer) {
+        g_source_remove(s->give_up_timer);
+        s->give_up_timer = 0;
+    }
     qemu_savevm_state_cleanup();
     WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
         f = s->to_dst_file;
@@ -406,9 +460,23 @@ void migration_cleanup(MigrationState *s)
         qemu_fclose(f);
     }
     socket_cleanup_outgoing_migration();
+    migration_yank_unregister();
     migrate_set_state(&s->state, MIGRATION_STATUS_CANCELLING, MIGRATION_STATUS_CANCELLED);
     migration_call_notifiers(s, migration_has_failed(s) ? MIG_EVENT_PRECOPY_FAILED
                                                         : MIG_EVENT_PRECOPY_DONE, NULL);
+}
+
+static gboolean give_up(gpointer opaque)
+{
+    MigrationState *s = opaque;
+
+    s->give_up_timer = 0;
+    QEMU_LOCK_GUARD(&s->qemu_file_lock);
+    if (s->to_dst_file) {
+        s->cancel_late = true;
+        qemu_file_shutdown(s->to_dst_file);
+    }
+    return G_SOURCE_REMOVE;
 }
 
 void migration_cancel(void)
@@ -418,7 +486,14 @@ void migration_cancel(void)
 
     QEMU_LOCK_GUARD(&s->qemu_file_lock);
     if (s->committed) {
-        return; /* the destination has the guest: there is nothing left to cancel */
+        /*
+         * The destination has the guest: it is only the answer that is missing, and it decides. Not
+         * for ever, though.
+         */
+        if (qatomic_read(&s->state) == MIGRATION_STATUS_DEVICE && !s->give_up_timer) {
+            s->give_up_timer = g_timeout_add(LATE_CANCEL_MS, give_up, s);
+        }
+        return;
     }
     do {
         state = qatomic_read(&s->state);
@@ -430,11 +505,13 @@ void migration_cancel(void)
     /* Wake the thread, wherever it waits. */
     qemu_sem_post(&s->pause_sem);
     qemu_sem_post(&s->rate_limit_sem);
+    qemu_sem_post(&s->rp_sem);
     multifd_send_shutdown();
     if (s->to_dst_file) {
         qemu_file_shutdown(s->to_dst_file);
     } else {
         migration_channel_cancel_connect();
+        migration_yank_unregister();
         migrate_set_state(&s->state, MIGRATION_STATUS_CANCELLING, MIGRATION_STATUS_CANCELLED);
     }
 }
@@ -458,8 +535,8 @@ void qmp_migrate_continue(MigrationStatus state, Error **errp)
 
 void qmp_migrate_start_postcopy(Error **errp)
 {
-    error_setg(errp, "Postcopy is not built in: enable it with the postcopy-ram capability first "
-               "where it is");
+    /* The capability cannot be enabled as long as postcopy is not built in; that error says so. */
+    error_setg(errp, "Enable postcopy with migrate_set_capability before the start of migration");
 }
 
 void qmp_migrate_pause(Error **errp)
@@ -480,8 +557,9 @@ static void fill_ram_info(MigrationInfo *info, MigrationState *s, int state)
     size_t page = qemu_target_page_size();
     MigrationStats *ram = g_new0(MigrationStats, 1);
 
-    ram->transferred = stat64_get(&mig_stats.ram_transferred);
-    ram->total = ram_bytes_total_migratable();
+    ram->multifd_bytes = stat64_get(&mig_stats.multifd_bytes);
+    ram->transferred = stat64_get(&mig_stats.main_bytes) + ram->multifd_bytes;
+    ram->total = ram_bytes_to_migrate();
     ram->duplicate = stat64_get(&mig_stats.zero_pages);
     ram->normal = stat64_get(&mig_stats.normal_pages);
     ram->normal_bytes = ram->normal * page;
@@ -490,7 +568,6 @@ static void fill_ram_info(MigrationInfo *info, MigrationState *s, int state)
     ram->dirty_sync_missed_zero_copy = stat64_get(&mig_stats.dirty_sync_missed_zero_copy);
     ram->postcopy_requests = stat64_get(&mig_stats.postcopy_requests);
     ram->page_size = page;
-    ram->multifd_bytes = stat64_get(&mig_stats.multifd_bytes);
     ram->pages_per_second = s->pages_per_second;
     ram->precopy_bytes = stat64_get(&mig_stats.precopy_bytes);
     ram->downtime_bytes = stat64_get(&mig_stats.downtime_bytes);
@@ -500,16 +577,33 @@ static void fill_ram_info(MigrationInfo *info, MigrationState *s, int state)
         ram->dirty_pages_rate = stat64_get(&mig_stats.dirty_pages_rate);
     }
     info->ram = ram;
-    if (migrate_xbzrle()) {
-        info->xbzrle_cache = xbzrle_cache_stats();
-    }
+    info->xbzrle_cache = xbzrle_cache_stats(); /* of the run, whatever is switched on by now */
     if (cpu_throttle_active()) {
         info->has_cpu_throttle_percentage = true;
         info->cpu_throttle_percentage = cpu_throttle_get_percentage();
     }
-    if (migrate_compress()) {
-        info->compression = compress_stats();
+    if (migrate_dirty_limit() && dirtylimit_in_service()) {
+        info->has_dirty_limit_throttle_time_per_round = true;
+        info->dirty_limit_throttle_time_per_round = dirtylimit_throttle_time_per_round();
+        info->has_dirty_limit_ring_full_time = true;
+        info->dirty_limit_ring_full_time = dirtylimit_ring_full_time();
     }
+    info->compression = compress_stats();
+}
+
+/* Differences between the steps' ends, so that they add up to the downtime. */
+static MigrationDowntime *downtime_of_steps(const int64_t *ends)
+{
+    MigrationDowntime *d = g_new0(MigrationDowntime, 1);
+
+    d->has_stop = d->has_pause = d->has_ram = d->has_devices = d->has_transfer = d->has_end = true;
+    d->stop = ends[DOWNTIME_STEP_STOP];
+    d->pause = ends[DOWNTIME_STEP_PAUSE] - ends[DOWNTIME_STEP_STOP];
+    d->ram = ends[DOWNTIME_STEP_RAM] - ends[DOWNTIME_STEP_PAUSE];
+    d->devices = ends[DOWNTIME_STEP_DEVICES] - ends[DOWNTIME_STEP_RAM];
+    d->transfer = ends[DOWNTIME_STEP_TRANSFER] - ends[DOWNTIME_STEP_DEVICES];
+    d->end = ends[DOWNTIME_STEP_END] - ends[DOWNTIME_STEP_TRANSFER];
+    return d;
 }
 
 static void fill_times(MigrationInfo *info, MigrationState *s, int state)
@@ -522,6 +616,7 @@ static void fill_times(MigrationInfo *info, MigrationState *s, int state)
         info->total_time = s->total_time;
         info->has_downtime = true;
         info->downtime = s->downtime;
+        info->x_downtime = downtime_of_steps(s->step_ends);
     } else {
         info->total_time = migration_is_active_state(state)
                                ? qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - s->start_time
@@ -535,7 +630,7 @@ static void fill_source_info(MigrationInfo *info, MigrationState *s)
 {
     int state = qatomic_read(&s->state);
 
-    for (GSList *l = blockers; l; l = l->next) {
+    for (GSList *l = blockers[s->parameters.mode]; l; l = l->next) {
         info->has_blocked_reasons = true;
         QAPI_LIST_PREPEND(info->blocked_reasons, g_strdup(error_get_pretty(l->data)));
     }
@@ -555,7 +650,8 @@ static void fill_source_info(MigrationInfo *info, MigrationState *s)
     info->has_status = true;
     info->status = state;
     QEMU_LOCK_GUARD(&s->error_mutex);
-    if (s->error && state == MIGRATION_STATUS_FAILED) {
+    if (s->error && (state == MIGRATION_STATUS_FAILED ||
+                     (state == MIGRATION_STATUS_CANCELLED && s->committed))) {
         info->error_desc = g_strdup(error_get_pretty(s->error));
     }
 }

@@ -19,6 +19,17 @@ OBJECT_DECLARE_SIMPLE_TYPE(MigrationState, MIGRATION)
 /* The window over which max-bandwidth is kept and the rate is measured, ms. */
 #define MIGRATION_WINDOW_MS 100
 
+/* What the switchover consists of, in order; one that does not occur takes no time. */
+typedef enum DowntimeStep {
+    DOWNTIME_STEP_STOP,
+    DOWNTIME_STEP_PAUSE,
+    DOWNTIME_STEP_RAM,
+    DOWNTIME_STEP_DEVICES,
+    DOWNTIME_STEP_TRANSFER,
+    DOWNTIME_STEP_END,
+    DOWNTIME_STEP__MAX
+} DowntimeStep;
+
 struct MigrationState {
     Object parent_obj;
 
@@ -56,23 +67,29 @@ struct MigrationState {
         bool thread_created;
         Error *error; /* read after the join */
         int shut_value; /* of the peer's SHUT, or -1 */
+        bool switchover_acked; /* atomic */
+        uint32_t last_pong; /* atomic */
         bool peer_is_out; /* the destination certainly does not run the guest; after the join */
     } rp_state;
 
     QemuThread thread;
     bool thread_created; /* BQL */
     bool committed; /* the end mark is out: the destination may run.  Under qemu_file_lock. */
+    bool cancel_late; /* cancelled when committed already: the answer must come soon.  qemu_file_lock. */
+    guint give_up_timer; /* main thread */
     char *hostname; /* for TLS */
 
     /* Woken when a rate-limited or paused thread should look again. */
     QemuSemaphore rate_limit_sem;
     QemuSemaphore pause_sem;
+    QemuSemaphore rp_sem; /* something came by the return path, or it has ended */
 
     /* Of the run; written by the migration thread, read by query-migrate (single words). */
     int64_t start_time;      /* ms, QEMU_CLOCK_REALTIME */
     int64_t setup_time;      /* ms */
     int64_t total_time;      /* ms, when it ended */
     int64_t downtime;        /* ms */
+    int64_t step_ends[DOWNTIME_STEP__MAX]; /* us since downtime_start */
     int64_t downtime_start;  /* ns; 0 while the guest runs */
     int64_t expected_downtime; /* ms */
     double mbps;
@@ -106,7 +123,10 @@ struct MigrationIncomingState {
     QemuThread thread;
     bool thread_created;
     int64_t start_time, total_time; /* ms */
+    /* Of the switchover as it looks from here; ns, 0: has not happened.  Load thread, then the BH. */
+    int64_t devices_began, devices_ended, end_seen, guest_started;
     int load_result;
+    unsigned switchover_ack_pending; /* handlers that have not approved; the load thread's */
 };
 
 MigrationIncomingState *migration_incoming_get_current(void);
@@ -122,6 +142,8 @@ void migrate_set_error(MigrationState *s, const Error *error); /* keeps the firs
 /* Adds what follows from the error. */
 void migrate_append_error(MigrationState *s, const char *text);
 void migration_cancel(void);
+/* The attempt to connect that is going on, if one is, has failed.  Main thread, BQL. */
+void migration_fail_connecting(void);
 int migration_call_notifiers(MigrationState *s, MigrationEventType type, Error **errp);
 bool migration_is_active_state(int state);
 
@@ -135,21 +157,39 @@ uint64_t migration_rate_left(QEMUFile *f);
 bool migration_rate_exceeded(QEMUFile *f);
 void migration_rate_reset(MigrationState *s);
 
+/* yank_functions.c: main thread. */
+bool migration_yank_register(Error **errp);
+void migration_yank_unregister(void);
+
 /* return-path.c */
 void open_return_path_on_source(MigrationState *s);
 /* Join the thread; with @fail the file is shut down first.  True when the path ended well. */
 bool close_return_path_on_source(MigrationState *s, bool fail);
+/* Does the destination agree to the switchover?  Always true without capability switchover-ack. */
+bool migration_switchover_acked(MigrationState *s);
+/*
+ * Wait until the destination has answered PING with @value, the path has ended, or the migration is
+ * cancelled.  True: it has answered.  Without the BQL.
+ */
+bool migration_wait_for_pong(MigrationState *s, uint32_t value);
 int migration_incoming_open_return_path(MigrationIncomingState *mis, Error **errp);
 void migrate_send_rp_shut(MigrationIncomingState *mis, uint32_t value);
 void migrate_send_rp_pong(MigrationIncomingState *mis, uint32_t value);
+void migrate_send_rp_switchover_ack(MigrationIncomingState *mis);
 
 /* incoming.c */
 void migration_incoming_init(void);
 void migration_ioc_process_incoming(QIOChannel *ioc, Error **errp);
+/* Another channel has failed before the main one came.  Takes @err.  BQL. */
+void migration_incoming_fail_early(Error *err);
 bool migration_has_main_channel(void);
 /* Including multifd's. */
 bool migration_has_all_channels(void);
 void migration_incoming_shutdown(void);
+/* For the parts of the downtime: the load thread is at a device's state, before or behind it… */
+void migration_incoming_note_device(bool loaded);
+/* …or at the end mark. */
+void migration_incoming_note_end(void);
 void migration_incoming_fill_info(MigrationInfo *info);
 bool migration_incoming_in_use(void);
 

@@ -13,14 +13,16 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <poll.h>
 #include "channel.h"
-#include "migration-stats.h"
+#include "io/channel-socket.h"
 #include "migration.h"
 #include "multifd.h"
 #include "options.h"
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/lockable.h"
+#include "qemu/main-loop.h"
 #include "qemu/thread.h"
 #include "qemu/trace.h"
 #include "threadinfo.h"
@@ -28,8 +30,13 @@
 TRACE_EVENT(multifd_recv_packet);
 TRACE_EVENT(multifd_recv_sync);
 
-/* How often a load thread that waits for channels looks whether the main one is still there. */
-#define LOOK_AT_MAIN_MS 100
+/* How often a load thread that waits for channels looks around. */
+#define LOOK_MS 100
+/*
+ * So many looks in a row without any news, and what is missing will not come: channels that the source
+ * does not have (it connects them all before it sends anything), or words of a source that has gone.
+ */
+#define LOOKS_MAX 100
 
 typedef struct RecvChannel {
     QIOChannel *ioc;
@@ -38,9 +45,11 @@ typedef struct RecvChannel {
     /* recv_lock */
     int id;                     /* -1: it has not said so */
     bool at_sync, ended;
+    bool placing;               /* pages have come since the last sync */
+
+    uint64_t packets;           /* atomic */
 
     /* The thread's own. */
-    uint64_t packets;
     MultiFDPacket packet;
     struct iovec iov[MULTIFD_PACKET_PAGES];
     unsigned niov;
@@ -60,6 +69,7 @@ typedef struct RecvState {
     bool *seen;                 /* ids */
     bool synced;                /* the first sync is over: pages may come */
     uint64_t releases;          /* syncs that are over */
+    bool finished;              /* the main stream has ended: no more pages */
     bool quit;
     Error *err;                 /* the first */
 } RecvState;
@@ -89,15 +99,22 @@ void multifd_recv_shutdown(void)
     g_mutex_unlock(&recv_lock);
 }
 
+static void fail_without_main(void *opaque)
+{
+    Error *err = opaque;
+
+    migration_incoming_fail_early(err);
+}
+
 /* Takes @err. The load thread may wait for this channel, or for the main one. */
 static void channel_failed(RecvState *s, RecvChannel *c, Error *err)
 {
     MigrationIncomingState *mis = migration_incoming_get_current();
-    bool first;
+    bool first, have_main = true;
 
     if (c->id >= 0) {
         error_prepend(&err, "multifd channel %d, behind packet %" PRIu64 " of it: ", c->id,
-                      c->packets);
+                      qatomic_read(&c->packets));
     } else {
         error_prepend(&err, "multifd channel that has not said its number: ");
     }
@@ -109,10 +126,14 @@ static void channel_failed(RecvState *s, RecvChannel *c, Error *err)
     shut_down_locked(s);
     g_mutex_unlock(&recv_lock);
     WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
-        if (first && mis->from_src_file) {
+        have_main = mis->from_src_file;
+        if (first && have_main) {
             qemu_file_set_error_obj(mis->from_src_file, -EIO, error_copy(err));
             qemu_file_shutdown(mis->from_src_file);
         }
+    }
+    if (first && !have_main) {
+        qemu_bh_schedule_oneshot(fail_without_main, g_steal_pointer(&err));
     }
     error_free(err);
 }
@@ -155,11 +176,10 @@ static bool hear_hello(RecvState *s, RecvChannel *c, Error **errp)
 /* What the packet says of its block: it exists, and every page is in it. */
 static RAMBlock *packet_block(const MultiFDPacket *p, Error **errp)
 {
-    RAMBlock *rb = qemu_ram_block_by_name(p->block);
+    RAMBlock *rb = ram_stream_find_block(p->block, errp);
 
-    if (!rb || !qemu_ram_is_migratable(rb)) {
-        error_setg(errp, "packet %" PRIu64 ": block '%s' does not exist in this machine",
-                   p->packet_num, p->block);
+    if (!rb) {
+        error_prepend(errp, "packet %" PRIu64 ": ", p->packet_num);
         return NULL;
     }
     for (uint32_t i = 0; i < p->normal_num + p->zero_num; i++) {
@@ -304,14 +324,20 @@ static bool wait_for_others(RecvState *s, RecvChannel *c)
     return go_on;
 }
 
-static bool pages_may_come(RecvState *s)
+/* Pages come only while the main stream is where they belong. */
+static bool pages_may_come(RecvState *s, RecvChannel *c, Error **errp)
 {
-    bool synced;
+    const char *when;
 
     g_mutex_lock(&recv_lock);
-    synced = s->synced;
+    when = !s->synced ? "before the main stream has announced them"
+         : s->finished ? "behind the end of the main stream" : NULL;
+    c->placing = true;
     g_mutex_unlock(&recv_lock);
-    return synced;
+    if (when) {
+        error_setg(errp, "packet %" PRIu64 " has pages %s", c->packet.packet_num, when);
+    }
+    return !when;
 }
 
 static bool prepare(RecvState *s, RecvChannel *c, Error **errp)
@@ -330,13 +356,16 @@ static bool prepare(RecvState *s, RecvChannel *c, Error **errp)
 static bool work(RecvState *s, RecvChannel *c, Error **errp)
 {
     uint8_t buf[MULTIFD_PACKET_SIZE];
+    struct iovec iov = {buf, sizeof(buf)};
+    int flags = migrate_get_current()->multifd_clean_tls_termination
+        ? 0 : QIO_CHANNEL_READ_FLAG_RELAXED_EOF;
 
     if (!prepare(s, c, errp)) {
         return false;
     }
     for (;;) {
         const MultiFDPacket *p = &c->packet;
-        int ret = qio_channel_read_all_eof(c->ioc, (char *)buf, sizeof(buf), errp);
+        int ret = qio_channel_readv_full_all_eof(c->ioc, &iov, 1, NULL, NULL, flags, errp);
 
         if (ret <= 0) {
             return ret == 0;
@@ -345,17 +374,11 @@ static bool work(RecvState *s, RecvChannel *c, Error **errp)
             return false;
         }
         if (p->normal_num || p->zero_num) {
-            if (!pages_may_come(s)) {
-                error_setg(errp, "packet %" PRIu64 " has pages before the main stream has "
-                           "announced them", p->packet_num);
-                return false;
-            }
-            if (!place_pages(s, c, errp)) {
+            if (!pages_may_come(s, c, errp) || !place_pages(s, c, errp)) {
                 return false;
             }
         }
-        c->packets++;
-        stat64_add(&mig_stats.multifd_bytes, MULTIFD_PACKET_SIZE + p->next_packet_size);
+        qatomic_set(&c->packets, c->packets + 1);
         trace(multifd_recv_packet, "channel %d packet %" PRIu64 " block '%s' normal %u zero %u", c->id,
               p->packet_num, p->block, p->normal_num, p->zero_num);
         if ((p->flags & MULTIFD_FLAG_SYNC) && !wait_for_others(s, c)) {
@@ -463,6 +486,56 @@ static bool all_at_sync(const RecvState *s)
     return s->arrived == s->count;
 }
 
+/* Whatever the channels have done until now: it changes when one does something. */
+static uint64_t count_news(const RecvState *s)
+{
+    uint64_t news = s->arrived;
+
+    for (unsigned i = 0; i < s->arrived; i++) {
+        news += qatomic_read(&s->channels[i]->packets) + s->channels[i]->at_sync +
+                (s->channels[i]->id >= 0);
+    }
+    return news;
+}
+
+/* Those that have come have said what they had to say, and there is more to wait for. */
+static bool some_missing(const RecvState *s)
+{
+    for (unsigned i = 0; i < s->arrived; i++) {
+        if (!s->channels[i]->at_sync) {
+            return false;
+        }
+    }
+    return s->arrived < s->count;
+}
+
+static char *list_missing(const RecvState *s)
+{
+    GString *list = g_string_new(NULL);
+    unsigned listed = 0;
+
+    for (unsigned i = 0; i < s->count; i++) {
+        if (!s->seen[i] && listed++ < 8) {
+            g_string_append_printf(list, "%s%u", listed > 1 ? ", " : "", i);
+        }
+    }
+    if (listed > 8) {
+        g_string_append(list, ", …");
+    }
+    return g_string_free(list, FALSE);
+}
+
+/* The channel that is not where it should be: the first. */
+static int silent_channel(const RecvState *s)
+{
+    for (unsigned i = 0; i < s->arrived; i++) {
+        if (!s->channels[i]->at_sync) {
+            return s->channels[i]->id;
+        }
+    }
+    return -1;
+}
+
 static void say_why(const RecvState *s, const RecvChannel *ended, Error **errp)
 {
     if (s->err) {
@@ -471,16 +544,34 @@ static void say_why(const RecvState *s, const RecvChannel *ended, Error **errp)
         error_setg(errp, "multifd channel %d ended before the main stream did", ended->id);
     } else if (s->quit) {
         error_setg(errp, "the multifd channels were shut down");
+    } else if (s->arrived < s->count) {
+        g_autofree char *missing = list_missing(s);
+
+        error_setg(errp, "multifd channels %s do not come: %u have come, %u are expected "
+                   "(multifd-channels)", missing, s->arrived, s->count);
     } else {
-        error_setg(errp, "the source has gone; %u of %u multifd channels had come", s->arrived,
-                   s->count);
+        error_setg(errp, "multifd channel %d says nothing any more, and the main channel was closed",
+                   silent_channel(s));
     }
+}
+
+/* Nothing more will come over the main channel than what is buffered already. */
+static bool main_is_closed(QEMUFile *f)
+{
+    QIOChannelSocket *sioc = (QIOChannelSocket *)object_dynamic_cast(
+        OBJECT(qemu_file_get_ioc(f)), TYPE_QIO_CHANNEL_SOCKET);
+    struct pollfd pfd = {.fd = sioc ? sioc->fd : -1, .events = POLLRDHUP};
+
+    return qemu_file_peer_gone(f) ||
+           (sioc && poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR)));
 }
 
 bool multifd_recv_sync_main(QEMUFile *f, Error **errp)
 {
     RecvState *s = state;
     const RecvChannel *ended = NULL;
+    uint64_t news = 0;
+    unsigned looks = 0;
     bool ok;
 
     if (!s) {
@@ -490,17 +581,16 @@ bool multifd_recv_sync_main(QEMUFile *f, Error **errp)
     }
     g_mutex_lock(&recv_lock);
     while (!(ok = all_at_sync(s)) && !s->quit && !(ended = ended_channel(s))) {
-        gint64 until = g_get_monotonic_time() + LOOK_AT_MAIN_MS * G_TIME_SPAN_MILLISECOND;
+        gint64 until = g_get_monotonic_time() + LOOK_MS * G_TIME_SPAN_MILLISECOND;
 
-        if (!g_cond_wait_until(&s->changed, &recv_lock, until) && s->arrived < s->count) {
-            bool gone;
-
-            g_mutex_unlock(&recv_lock);
-            gone = qemu_file_peer_gone(f);
-            g_mutex_lock(&recv_lock);
-            if (gone) {
-                break;
-            }
+        if (g_cond_wait_until(&s->changed, &recv_lock, until)) {
+            continue;
+        }
+        looks = count_news(s) == news ? looks + 1 : 0;
+        news = count_news(s);
+        if ((looks >= LOOKS_MAX && (some_missing(s) || main_is_closed(f))) ||
+            (looks >= LOOKS_MAX / 10 && s->arrived < s->count && main_is_closed(f))) {
+            break;
         }
     }
     ok = ok && !s->quit;
@@ -508,11 +598,48 @@ bool multifd_recv_sync_main(QEMUFile *f, Error **errp)
         say_why(s, ended, errp);
     } else {
         for (unsigned i = 0; i < s->count; i++) {
-            s->channels[i]->at_sync = false;
+            s->channels[i]->at_sync = s->channels[i]->placing = false;
         }
         s->synced = true;
         s->releases++;
         g_cond_broadcast(&s->go_on);
+    }
+    g_mutex_unlock(&recv_lock);
+    return ok;
+}
+
+/* Something has come that nobody has read, on a channel whose bytes are packets. */
+static bool has_data(QIOChannel *ioc)
+{
+    QIOChannelSocket *sioc = (QIOChannelSocket *)object_dynamic_cast(OBJECT(ioc),
+                                                                     TYPE_QIO_CHANNEL_SOCKET);
+    char byte;
+
+    return sioc && recv(sioc->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool multifd_recv_finish(Error **errp)
+{
+    RecvState *s = state;
+    bool ok = true;
+
+    if (!s) {
+        return true;
+    }
+    g_mutex_lock(&recv_lock);
+    s->finished = true;
+    for (unsigned i = 0; i < s->arrived && ok; i++) {
+        const RecvChannel *c = s->channels[i];
+
+        ok = !c->placing && !c->at_sync && !has_data(c->ioc);
+        if (!ok) {
+            error_setg(errp, "multifd channel %d, behind packet %" PRIu64 " of it: there is more than "
+                       "the main stream has waited for", c->id, qatomic_read(&c->packets));
+        }
+    }
+    ok = ok && !s->err;
+    if (s->err && errp && !*errp) {
+        error_propagate(errp, error_copy(s->err));
     }
     g_mutex_unlock(&recv_lock);
     return ok;
@@ -526,10 +653,13 @@ void multifd_recv_cleanup(void)
         return;
     }
     multifd_recv_shutdown();
+    /* All of them first: one that fails shuts the others' channels down. */
+    for (unsigned i = 0; i < s->arrived; i++) {
+        qemu_thread_join(&s->channels[i]->thread);
+    }
     for (unsigned i = 0; i < s->arrived; i++) {
         RecvChannel *c = s->channels[i];
 
-        qemu_thread_join(&c->thread);
         qio_channel_close(c->ioc, NULL);
         object_unref(OBJECT(c->ioc));
         if (c->decoder) {

@@ -2,10 +2,13 @@
  * Multifd on the way out: the migration thread gathers runs of pages into batches, and a thread
  * for each channel makes packets of them.
  *
- * A batch is of one block: up to a packet's worth of pages that have to be read, or one run of
- * any length that the host never gave out, which becomes packets of zero pages without being read.
- * Each channel has at most one batch waiting or in work, so what is under way is bounded, and the
- * migration thread waits when all are busy.
+ * A batch is of one block: pages that have to be read, for a few packets, or one run of any length
+ * that the host never gave out, which becomes packets of zero pages without being read. Each channel
+ * has at most one batch in work and one waiting, so what is under way is bounded, and it need not
+ * wait for the migration thread; that one waits when all have enough.
+ *
+ * Where pages lie close together, a batch is one stretch of the size of a huge page: on the other
+ * side the memory is then made, and cleared, by one thread rather than by several at once.
  *
  * Order between passes: a page may go over one channel in one pass and over another in the next. At
  * the end of a pass every channel carries a packet with SYNC, behind what it had to send, and the
@@ -26,12 +29,15 @@
 #include "qemu/trace.h"
 #include "socket.h"
 #include "threadinfo.h"
+#include "tls.h"
 
 TRACE_EVENT(multifd_send_packet);
 TRACE_EVENT(multifd_send_sync);
 
 /* Packets without payload are gathered and written together. */
 #define ZERO_PACKETS_AT_ONCE 32
+/* A huge page's worth. */
+#define BATCH_PAGES_MAX ((2 * 1024 * 1024) / TARGET_PAGE_SIZE)
 
 typedef struct PageRun {
     uint64_t first, npages;
@@ -42,7 +48,7 @@ typedef struct Batch {
     RAMBlock *block;
     uint64_t npages;
     unsigned nruns;
-    PageRun runs[MULTIFD_PACKET_PAGES];
+    PageRun runs[BATCH_PAGES_MAX];
 } Batch;
 
 typedef struct SendState SendState;
@@ -56,11 +62,14 @@ typedef struct SendChannel {
 
     /* Between the migration thread and the channel's: send_lock. */
     GCond wake;
-    bool queued;                /* there is a batch in it; the channel's until this is false */
-    bool sync;                  /* a SYNC packet is to follow the batch */
+    bool queued;                /* there is a batch in it that the thread has not taken */
+    bool busy;                  /* the thread has taken one and works on it */
+    bool sync;                  /* a SYNC packet is to follow the batches */
+    bool last;                  /* and nothing is to follow that packet */
     Batch *batch;
 
     /* The thread's own. */
+    Batch *working;
     MultiFDPacket packet;
     struct iovec iov[1 + MULTIFD_PACKET_PAGES];
     unsigned niov;
@@ -78,6 +87,7 @@ struct SendState {
     const MultiFDCodec *codec;
     bool detect_zero;           /* channels look for zero pages */
     bool zero_copy;
+    bool clean_end;             /* TLS channels end with a good-bye */
 
     GCond changed;              /* news for the migration thread */
     unsigned connected;         /* send_lock */
@@ -120,6 +130,7 @@ void multifd_send_shutdown(void)
         shut_down_locked(state);
     }
     g_mutex_unlock(&send_lock);
+    migration_tls_shutdown_outgoing();
 }
 
 /* Takes @err. Nobody shall wait for anybody any more, and the migration thread says why. */
@@ -164,6 +175,12 @@ static int report_end(SendState *s, QEMUFile *f)
 
 /* --- a channel's thread --- */
 
+static void count_sent(size_t bytes)
+{
+    stat64_add(&mig_stats.multifd_bytes, bytes);
+    migration_stats_count_ram(bytes);
+}
+
 static bool write_out(SendChannel *c, size_t header, Error **errp)
 {
     SendState *s = c->s;
@@ -183,8 +200,7 @@ static bool write_out(SendChannel *c, size_t header, Error **errp)
     } else if (qio_channel_writev_full_all(c->ioc, c->iov, c->niov, NULL, 0, 0, errp) < 0) {
         return false;
     }
-    stat64_add(&mig_stats.multifd_bytes, bytes);
-    stat64_add(&mig_stats.ram_transferred, bytes);
+    count_sent(bytes);
     return true;
 }
 
@@ -257,23 +273,25 @@ static bool compress_payload(SendChannel *c, Error **errp)
     return true;
 }
 
-static bool send_pages(SendChannel *c, const Batch *b, Error **errp)
+/* The batch's next packet, from what @run and @page say, which go on. */
+static bool send_packet(SendChannel *c, const Batch *b, const PageRun **run, uint64_t *page,
+                        Error **errp)
 {
+    const PageRun *end = b->runs + b->nruns;
     uint64_t zeroes[MULTIFD_PACKET_PAGES];
     MultiFDPacket *p = &c->packet;
 
     begin_packet(c, b);
-    for (unsigned r = 0; r < b->nruns; r++) {
-        const PageRun *run = &b->runs[r];
-
-        for (uint64_t page = run->first; page < run->first + run->npages; page++) {
-            if (run->untouched ||
-                (c->s->detect_zero && buffer_is_zero(b->block->host + (page << TARGET_PAGE_BITS),
-                                                     TARGET_PAGE_SIZE))) {
-                zeroes[p->zero_num++] = page << TARGET_PAGE_BITS;
-            } else {
-                add_normal_page(c, b->block, page);
-            }
+    while (*run < end && p->normal_num + p->zero_num < MULTIFD_PACKET_PAGES) {
+        if ((*run)->untouched ||
+            (c->s->detect_zero && buffer_is_zero(b->block->host + (*page << TARGET_PAGE_BITS),
+                                                 TARGET_PAGE_SIZE))) {
+            zeroes[p->zero_num++] = *page << TARGET_PAGE_BITS;
+        } else {
+            add_normal_page(c, b->block, *page);
+        }
+        if (++*page == (*run)->first + (*run)->npages && ++*run < end) {
+            *page = (*run)->first;
         }
     }
     memcpy(p->offset + p->normal_num, zeroes, p->zero_num * sizeof(zeroes[0]));
@@ -289,6 +307,19 @@ static bool send_pages(SendChannel *c, const Batch *b, Error **errp)
     stat64_add(&mig_stats.zero_pages, p->zero_num);
     trace(multifd_send_packet, "channel %u packet %" PRIu64 " block '%s' normal %u zero %u size %u",
           c->id, p->packet_num, p->block, p->normal_num, p->zero_num, p->next_packet_size);
+    return true;
+}
+
+static bool send_pages(SendChannel *c, const Batch *b, Error **errp)
+{
+    const PageRun *run = b->runs;
+    uint64_t page = run->first;
+
+    while (run < b->runs + b->nruns) {
+        if (!send_packet(c, b, &run, &page, errp)) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -319,8 +350,7 @@ static bool say_hello(SendChannel *c, Error **errp)
     if (qio_channel_write_all(c->ioc, (char *)c->buffer, MULTIFD_INIT_SIZE, errp) < 0) {
         return false;
     }
-    stat64_add(&mig_stats.multifd_bytes, MULTIFD_INIT_SIZE);
-    stat64_add(&mig_stats.ram_transferred, MULTIFD_INIT_SIZE);
+    count_sent(MULTIFD_INIT_SIZE);
     return true;
 }
 
@@ -349,32 +379,42 @@ static bool work(SendChannel *c, Error **errp)
     }
     g_mutex_lock(&send_lock);
     while (!s->quit) {
-        bool ok = true, batch = c->queued, sync = c->sync;
+        bool ok = true, batch = c->queued, sync = c->sync, last = c->last;
 
         if (!batch && !sync) {
             g_cond_wait(&c->wake, &send_lock);
             continue;
         }
+        if (batch) {
+            Batch *taken = c->batch;
+
+            c->batch = c->working;
+            c->working = taken;
+            c->queued = false;
+            c->busy = true;
+            g_cond_signal(&s->changed);
+        }
         g_mutex_unlock(&send_lock);
         if (batch) {
-            ok = c->batch->nruns == 1 && c->batch->runs[0].untouched
-                ? send_untouched(c, c->batch, errp) : send_pages(c, c->batch, errp);
+            ok = c->working->nruns == 1 && c->working->runs[0].untouched
+                ? send_untouched(c, c->working, errp) : send_pages(c, c->working, errp);
         }
         if (ok && sync) {
             ok = send_sync(c, errp);
+        }
+        if (ok && sync && last && s->clean_end) {
+            migration_tls_channel_end(c->ioc);
         }
         if (!ok) {
             return false;
         }
         g_mutex_lock(&send_lock);
         /* What was asked for meanwhile is still to be done. */
-        if (batch) {
-            c->queued = false;
-        }
+        c->busy = false;
         if (sync) {
             c->sync = false;
+            g_cond_signal(&s->changed);
         }
-        g_cond_signal(&s->changed);
     }
     g_mutex_unlock(&send_lock);
     return true;
@@ -400,6 +440,22 @@ typedef struct ConnectData {
     unsigned attempt, id;
 } ConnectData;
 
+static void channel_connected(QIOTask *task, gpointer opaque);
+
+/* Main thread. @ioc is in the clear and has to become a TLS channel: then it is connected again. */
+static void upgrade_channel(SendChannel *c, QIOChannel *ioc, ConnectData *data)
+{
+    Error *err = NULL;
+
+    qio_channel_set_delay(ioc, false);
+    if (!migration_tls_connect(ioc, migrate_get_current()->hostname, "multifd-tls-outgoing",
+                               channel_connected, data, NULL, &err)) {
+        g_free(data);
+        error_prepend(&err, "cannot connect: ");
+        channel_failed(c, err);
+    }
+}
+
 /* Main thread. The migration may have ended meanwhile, and another one begun. */
 static void channel_connected(QIOTask *task, gpointer opaque)
 {
@@ -407,11 +463,16 @@ static void channel_connected(QIOTask *task, gpointer opaque)
     QIOChannel *ioc = QIO_CHANNEL(qio_task_get_source(task));
     Error *err = NULL;
     SendChannel *c = NULL;
+    bool upgrade = false;
 
     g_mutex_lock(&send_lock);
     if (state && state->attempt == data->attempt && !state->quit) {
         c = &state->channels[data->id];
-        if (!qio_task_propagate_error(task, &err)) {
+        if (qio_task_propagate_error(task, &err)) {
+            /* said below */
+        } else if (migrate_channel_requires_tls_upgrade(ioc)) {
+            upgrade = true;
+        } else {
             g_autofree char *name = g_strdup_printf("mig/src/send_%u", c->id);
 
             qio_channel_set_delay(ioc, false);
@@ -424,6 +485,10 @@ static void channel_connected(QIOTask *task, gpointer opaque)
         }
     }
     g_mutex_unlock(&send_lock);
+    if (upgrade) {
+        upgrade_channel(c, ioc, data); /* only this thread ends the state that c is of */
+        return;
+    }
     g_free(data);
     if (err) {
         error_prepend(&err, "cannot connect: ");
@@ -442,6 +507,7 @@ static int send_setup(QEMUFile *f, Error **errp)
     s->channels = g_new0(SendChannel, s->count);
     s->codec = multifd_codec(migrate_multifd_compression());
     s->zero_copy = migrate_zero_copy_send();
+    s->clean_end = migrate_get_current()->multifd_clean_tls_termination;
     s->each_section = migrate_multifd_flush_after_each_section();
     s->detect_zero = detection == ZERO_PAGE_DETECTION_MULTIFD;
     s->detect_zero_here = detection == ZERO_PAGE_DETECTION_LEGACY;
@@ -452,6 +518,7 @@ static int send_setup(QEMUFile *f, Error **errp)
         s->channels[i].s = s;
         s->channels[i].id = i;
         s->channels[i].batch = g_new0(Batch, 1);
+        s->channels[i].working = g_new0(Batch, 1);
         g_cond_init(&s->channels[i].wake);
     }
     ram_stream_encoder.setup(f, NULL);  /* for zero pages in the main stream */
@@ -466,7 +533,7 @@ static int send_setup(QEMUFile *f, Error **errp)
         socket_send_channel_create(channel_connected, data);
     }
     /* A cancel before this point found no channels to shut down. */
-    if (!migration_in_setup(migrate_get_current())) {
+    if (!migration_in_setup(migrate_get_current()) || qemu_file_get_error(f)) {
         multifd_send_shutdown();
     }
     g_mutex_lock(&send_lock);
@@ -482,7 +549,25 @@ static int send_setup(QEMUFile *f, Error **errp)
     return ok ? 0 : -EIO;
 }
 
-/* Hand the batch to a channel that has nothing to do, once there is one. */
+/* A channel that can take a batch: one that has nothing to do, else one that has none waiting. */
+static SendChannel *find_channel_locked(SendState *s)
+{
+    SendChannel *found = NULL;
+
+    for (unsigned i = 0; i < s->count; i++) {
+        SendChannel *c = &s->channels[(s->next + i) % s->count];
+
+        if (!c->queued && !c->sync) {
+            if (!c->busy) {
+                return c;
+            }
+            found = found ?: c;
+        }
+    }
+    return found;
+}
+
+/* Hand the batch to a channel, once there is one for it. */
 static int dispatch(SendState *s, QEMUFile *f)
 {
     SendChannel *c = NULL;
@@ -492,17 +577,7 @@ static int dispatch(SendState *s, QEMUFile *f)
         return 0;
     }
     g_mutex_lock(&send_lock);
-    for (;;) {
-        for (unsigned i = 0; i < s->count && !c && !s->quit; i++) {
-            SendChannel *candidate = &s->channels[(s->next + i) % s->count];
-
-            if (!candidate->queued && !candidate->sync) {
-                c = candidate;
-            }
-        }
-        if (c || s->quit) {
-            break;
-        }
+    while (!s->quit && !(c = find_channel_locked(s))) {
         g_cond_wait(&s->changed, &send_lock);
     }
     if (c) {
@@ -521,8 +596,8 @@ static int dispatch(SendState *s, QEMUFile *f)
     return 0;
 }
 
-/* All channels carry a SYNC behind what they have, and have sent it when @drained. */
-static int sync_channels(SendState *s, QEMUFile *f, bool drained)
+/* All channels carry a SYNC behind what they have; if it is the @last, they have sent it then. */
+static int sync_channels(SendState *s, QEMUFile *f, bool last)
 {
     bool quit;
     int ret = dispatch(s, f);
@@ -538,9 +613,10 @@ static int sync_channels(SendState *s, QEMUFile *f, bool drained)
             g_cond_wait(&s->changed, &send_lock);
         }
         c->sync = true;
+        c->last = last;
         g_cond_signal(&c->wake);
     }
-    for (unsigned i = 0; drained && i < s->count; i++) {
+    for (unsigned i = 0; last && i < s->count; i++) {
         while (s->channels[i].sync && !s->quit) {
             g_cond_wait(&s->changed, &send_lock);
         }
@@ -550,9 +626,9 @@ static int sync_channels(SendState *s, QEMUFile *f, bool drained)
     return quit ? report_end(s, f) : 0;
 }
 
-static int sync_with_mark(SendState *s, QEMUFile *f, bool drained)
+static int sync_with_mark(SendState *s, QEMUFile *f, bool last)
 {
-    int ret = sync_channels(s, f, drained);
+    int ret = sync_channels(s, f, last);
 
     if (ret == 0 && !s->each_section) {
         qemu_put_be64(f, RAM_SAVE_FLAG_MULTIFD_FLUSH);
@@ -581,12 +657,33 @@ static int send_complete(QEMUFile *f)
     return sync_with_mark(state, f, true);
 }
 
-/* Room for at least one page in the batch; it is @rb's then. */
-static int make_room(SendState *s, QEMUFile *f, RAMBlock *rb)
+/*
+ * Pages that still fit into the batch, for a run that begins at @first. A batch of more than a packet
+ * ends where a stretch does, and there are none where they would be much of what max-bandwidth lets
+ * through.
+ */
+static uint64_t room_left(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first)
 {
-    Batch *b = s->filling;
+    const Batch *b = s->filling;
+    uint64_t in_stretch = BATCH_PAGES_MAX - first % BATCH_PAGES_MAX, in_packet;
 
-    if (b->npages && (b->block != rb || b->npages >= MULTIFD_PACKET_PAGES)) {
+    if (b->npages && b->block != rb) {
+        return 0;
+    }
+    in_packet = b->npages < MULTIFD_PACKET_PAGES ? MULTIFD_PACKET_PAGES - b->npages : 0;
+    if (migration_rate_left(f) / TARGET_PAGE_SIZE / s->count < 4 * BATCH_PAGES_MAX) {
+        return in_packet;
+    }
+    if (b->npages >= BATCH_PAGES_MAX || (!in_packet && in_stretch == BATCH_PAGES_MAX)) {
+        return 0;
+    }
+    return MIN(BATCH_PAGES_MAX - b->npages, MAX(in_stretch, in_packet));
+}
+
+/* Room for at least one page in the batch; it is @rb's then. */
+static int make_room(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first)
+{
+    if (!room_left(s, f, rb, first)) {
         int ret = dispatch(s, f);
 
         if (ret < 0) {
@@ -612,8 +709,8 @@ static int add_untouched(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first
         ram_stream_save_zero_pages(f, rb, first, npages);
         return qemu_file_get_error(f);
     }
-    ret = make_room(s, f, rb);
-    if (ret == 0 && s->filling->npages + npages > MULTIFD_PACKET_PAGES) {
+    ret = make_room(s, f, rb, first);
+    if (ret == 0 && npages > room_left(s, f, rb, first)) {
         ret = dispatch(s, f);
         s->filling->block = rb;
     }
@@ -626,12 +723,13 @@ static int add_untouched(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first
 static int add_touched(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages)
 {
     while (npages) {
-        int ret = make_room(s, f, rb);
-        uint64_t n = MIN(npages, MULTIFD_PACKET_PAGES - s->filling->npages);
+        int ret = make_room(s, f, rb, first);
+        uint64_t n;
 
         if (ret < 0) {
             return ret;
         }
+        n = MIN(npages, room_left(s, f, rb, first));
         add_run(s->filling, first, n, false);
         first += n;
         npages -= n;
@@ -717,7 +815,7 @@ static void send_cleanup(void)
     g_mutex_lock(&send_lock);
     state = NULL;
     for (unsigned i = 0; i < s->count; i++) {
-        busy |= s->channels[i].queued || s->channels[i].sync;
+        busy |= s->channels[i].queued || s->channels[i].busy || s->channels[i].sync;
     }
     if (busy) {                 /* it failed, and the peer may never read the rest */
         shut_down_locked(s);
@@ -727,12 +825,16 @@ static void send_cleanup(void)
         g_cond_signal(&s->channels[i].wake);
     }
     g_mutex_unlock(&send_lock);
+    migration_tls_shutdown_outgoing(); /* whoever was still on his way comes too late */
+    /* All of them first: one that fails shuts the others' channels down. */
+    for (unsigned i = 0; i < s->count; i++) {
+        if (s->channels[i].thread_created) {
+            qemu_thread_join(&s->channels[i].thread);
+        }
+    }
     for (unsigned i = 0; i < s->count; i++) {
         SendChannel *c = &s->channels[i];
 
-        if (c->thread_created) {
-            qemu_thread_join(&c->thread);
-        }
         if (c->ioc) {
             qio_channel_close(c->ioc, NULL);
             object_unref(OBJECT(c->ioc));
@@ -744,6 +846,7 @@ static void send_cleanup(void)
         g_free(c->copy);
         g_free(c->payload);
         g_free(c->batch);
+        g_free(c->working);
         g_cond_clear(&c->wake);
     }
     g_free(s->channels);

@@ -65,8 +65,8 @@ static void *decoder_new(Error **errp)
         ZSTD_freeDStream(zds);
         return NULL;
     }
-    /* Any sender's window is below this; a hostile one shall not make us allocate more. */
-    ZSTD_DCtx_setParameter(zds, ZSTD_d_windowLogMax, 27);
+    /* The window of level 20, the highest; a hostile sender shall not make us allocate more. */
+    ZSTD_DCtx_setParameter(zds, ZSTD_d_windowLogMax, 25);
     return zds;
 }
 

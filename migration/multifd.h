@@ -104,6 +104,11 @@ bool multifd_recv_all_channels_created(void);
  * point, and lets them go on. False with the reason in errp.
  */
 bool multifd_recv_sync_main(QEMUFile *f, Error **errp);
+/*
+ * The main stream has ended: from here on no page may come. False if one has, behind the last
+ * synchronisation. On the load thread.
+ */
+bool multifd_recv_finish(Error **errp);
 /* Any thread. */
 void multifd_recv_shutdown(void);
 /* The stream has been loaded, or not. BQL. */

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "dirtylimit.h"
 #include "migration.h"
 #include "options.h"
 #include "qapi/clone-visitor.h"
@@ -25,15 +26,10 @@ static const char *const capability_unbuilt[MIGRATION_CAPABILITY__MAX] = {
     [MIGRATION_CAPABILITY_ZERO_BLOCKS] = "block migration",
     [MIGRATION_CAPABILITY_POSTCOPY_RAM] = "postcopy",
     [MIGRATION_CAPABILITY_X_COLO] = "COLO",
-    [MIGRATION_CAPABILITY_RELEASE_RAM] = "releasing RAM",
     [MIGRATION_CAPABILITY_DIRTY_BITMAPS] = "migration of dirty bitmaps",
     [MIGRATION_CAPABILITY_POSTCOPY_BLOCKTIME] = "postcopy",
-    [MIGRATION_CAPABILITY_LATE_BLOCK_ACTIVATE] = "block activation",
-    [MIGRATION_CAPABILITY_X_IGNORE_SHARED] = "leaving out shared RAM",
-    [MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT] = "background snapshots",
+    [MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT] = "taking a snapshot while the guest runs",
     [MIGRATION_CAPABILITY_POSTCOPY_PREEMPT] = "postcopy",
-    [MIGRATION_CAPABILITY_SWITCHOVER_ACK] = "the switchover acknowledgement",
-    [MIGRATION_CAPABILITY_DIRTY_LIMIT] = "the dirty page rate limit",
     [MIGRATION_CAPABILITY_MAPPED_RAM] = "the mapped-ram file format",
 };
 
@@ -49,6 +45,9 @@ DEFINE_CAPABILITY(return_path, RETURN_PATH)
 DEFINE_CAPABILITY(pause_before_switchover, PAUSE_BEFORE_SWITCHOVER)
 DEFINE_CAPABILITY(validate_uuid, VALIDATE_UUID)
 DEFINE_CAPABILITY(release_ram, RELEASE_RAM)
+DEFINE_CAPABILITY(switchover_ack, SWITCHOVER_ACK)
+DEFINE_CAPABILITY(ignore_shared, X_IGNORE_SHARED)
+DEFINE_CAPABILITY(late_block_activate, LATE_BLOCK_ACTIVATE)
 DEFINE_CAPABILITY(multifd, MULTIFD)
 DEFINE_CAPABILITY(postcopy_ram, POSTCOPY_RAM)
 DEFINE_CAPABILITY(postcopy_preempt, POSTCOPY_PREEMPT)
@@ -57,6 +56,7 @@ DEFINE_CAPABILITY(zero_copy_send, ZERO_COPY_SEND)
 DEFINE_CAPABILITY(xbzrle, XBZRLE)
 DEFINE_CAPABILITY(compress, COMPRESS)
 DEFINE_CAPABILITY(auto_converge, AUTO_CONVERGE)
+DEFINE_CAPABILITY(dirty_limit, DIRTY_LIMIT)
 
 #define DEFINE_GLOBAL(type, fn, field) \
     type migrate_##fn(void) { return migrate_get_current()->field; }
@@ -76,6 +76,8 @@ DEFINE_GLOBAL(int, cpu_throttle_initial, parameters.cpu_throttle_initial)
 DEFINE_GLOBAL(int, cpu_throttle_increment, parameters.cpu_throttle_increment)
 DEFINE_GLOBAL(bool, cpu_throttle_tailslow, parameters.cpu_throttle_tailslow)
 DEFINE_GLOBAL(int, max_cpu_throttle, parameters.max_cpu_throttle)
+DEFINE_GLOBAL(uint64_t, vcpu_dirty_limit, parameters.vcpu_dirty_limit)
+DEFINE_GLOBAL(uint64_t, vcpu_dirty_limit_period, parameters.x_vcpu_dirty_limit_period)
 DEFINE_GLOBAL(int, compress_level, parameters.compress_level)
 DEFINE_GLOBAL(int, compress_threads, parameters.compress_threads)
 DEFINE_GLOBAL(int, decompress_threads, parameters.decompress_threads)
@@ -101,10 +103,62 @@ static bool check_zero_copy(const bool *caps, const MigrationParameters *p, Erro
     return true;
 }
 
+/*
+ * Combinations that QEMU refuses, in its words. They come before the question whether a capability is
+ * built in: they are wrong in every version.
+ */
+static bool check_combinations(const bool *caps, Error **errp)
+{
+    static const struct {
+        MigrationCapability cap, other;
+        bool needed; /* @other has to be on; else it must be off */
+        const char *text;
+    } rules[] = {
+#define CAP(name) MIGRATION_CAPABILITY_##name
+        {CAP(POSTCOPY_RAM), CAP(X_IGNORE_SHARED), false,
+         "Postcopy is not compatible with ignore-shared"},
+        {CAP(POSTCOPY_RAM), CAP(MULTIFD), false, "Postcopy is not yet compatible with multifd"},
+        {CAP(POSTCOPY_PREEMPT), CAP(POSTCOPY_RAM), true, "Postcopy preempt requires postcopy-ram"},
+        {CAP(BACKGROUND_SNAPSHOT), CAP(POSTCOPY_RAM), false,
+         "Background-snapshot is not compatible with postcopy-ram"},
+        {CAP(BACKGROUND_SNAPSHOT), CAP(RETURN_PATH), false,
+         "Background-snapshot is not compatible with return-path"},
+        {CAP(BACKGROUND_SNAPSHOT), CAP(RELEASE_RAM), false,
+         "Background-snapshot is not compatible with release-ram"},
+        {CAP(BACKGROUND_SNAPSHOT), CAP(LATE_BLOCK_ACTIVATE), false,
+         "Background-snapshot is not compatible with late-block-activate"},
+        {CAP(BACKGROUND_SNAPSHOT), CAP(VALIDATE_UUID), false,
+         "Background-snapshot is not compatible with validate-uuid"},
+        {CAP(BACKGROUND_SNAPSHOT), CAP(PAUSE_BEFORE_SWITCHOVER), false,
+         "Background-snapshot is not compatible with pause-before-switchover"},
+        {CAP(BACKGROUND_SNAPSHOT), CAP(MULTIFD), false,
+         "Background-snapshot is not compatible with multifd"},
+        {CAP(BACKGROUND_SNAPSHOT), CAP(AUTO_CONVERGE), false,
+         "Background-snapshot is not compatible with auto-converge"},
+        {CAP(SWITCHOVER_ACK), CAP(RETURN_PATH), true,
+         "Capability 'switchover-ack' requires capability 'return-path'"},
+        {CAP(MAPPED_RAM), CAP(XBZRLE), false, "Mapped-ram migration is incompatible with xbzrle"},
+        {CAP(MAPPED_RAM), CAP(POSTCOPY_RAM), false,
+         "Mapped-ram migration is incompatible with postcopy"},
+#undef CAP
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+        if (caps[rules[i].cap] && caps[rules[i].other] != rules[i].needed) {
+            error_setg(errp, "%s", rules[i].text);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool check_capabilities(const bool *caps, Error **errp)
 {
     const MigrationParameters *params = &migrate_get_current()->parameters;
 
+    if (!check_combinations(caps, errp)) {
+        return false;
+    }
     for (int i = 0; i < MIGRATION_CAPABILITY__MAX; i++) {
         if (caps[i] && capability_unbuilt[i]) {
             error_setg(errp, "Capability '%s' is not available: %s is not built in",
@@ -121,6 +175,18 @@ static bool check_capabilities(const bool *caps, Error **errp)
         error_setg(errp, "%s is not compatible with compress",
                    caps[MIGRATION_CAPABILITY_MULTIFD] ? "Multifd" : "Xbzrle");
         return false;
+    }
+    if (caps[MIGRATION_CAPABILITY_DIRTY_LIMIT]) {
+        if (caps[MIGRATION_CAPABILITY_AUTO_CONVERGE]) {
+            error_setg(errp, "dirty-limit conflicts with auto-converge either of then available "
+                       "currently");
+            return false;
+        }
+        if (!dirtylimit_available()) {
+            error_setg(errp, "dirty-limit requires KVM with accelerator property 'dirty-ring-size' "
+                       "set");
+            return false;
+        }
     }
     return check_zero_copy(caps, params, errp);
 }
@@ -225,12 +291,25 @@ void migrate_params_init(MigrationParameters *p)
 #undef PRESENT
 }
 
-static bool check_range(const char *name, uint64_t v, uint64_t min, uint64_t max,
-                        const char *unit, Error **errp)
+/*
+ * Clients and test suites read these texts: they are QEMU's, which are of two kinds, and mostly have the
+ * parameter's name with underscores.
+ */
+static bool check_range(const char *name, uint64_t v, uint64_t min, uint64_t max, Error **errp)
 {
     if (v < min || v > max) {
-        error_setg(errp, "Parameter '%s' expects an integer in the range of %" PRIu64 " to %" PRIu64
-                   "%s", name, min, max, unit);
+        error_setg(errp, "Parameter '%s' expects an integer in the range of %" PRIu64 " to %" PRIu64,
+                   name, min, max);
+        return false;
+    }
+    return true;
+}
+
+static bool check_between(const char *name, uint64_t v, uint64_t min, uint64_t max, Error **errp)
+{
+    if (v < min || v > max) {
+        error_setg(errp, "Parameter '%s' expects a value between %" PRIu64 " and %" PRIu64, name,
+                   min, max);
         return false;
     }
     return true;
@@ -244,45 +323,42 @@ static bool unbuilt_value(const char *name, const char *value, const char *what,
 
 static bool check_parameters(const MigrationParameters *p, Error **errp)
 {
-    if (!check_range("announce-initial", p->announce_initial, 0, 100000, " ms", errp) ||
-        !check_range("announce-max", p->announce_max, 0, 100000, " ms", errp) ||
-        !check_range("announce-rounds", p->announce_rounds, 0, 1000, "", errp) ||
-        !check_range("announce-step", p->announce_step, 1, 10000, " ms", errp) ||
-        !check_range("compress-level", p->compress_level, 0, 9, "", errp) ||
-        !check_range("compress-threads", p->compress_threads, 1, 255, "", errp) ||
-        !check_range("decompress-threads", p->decompress_threads, 1, 255, "", errp) ||
-        !check_range("throttle-trigger-threshold", p->throttle_trigger_threshold, 1, 100, " %",
-                     errp) ||
-        !check_range("cpu-throttle-initial", p->cpu_throttle_initial, 1, 99, "", errp) ||
-        !check_range("cpu-throttle-increment", p->cpu_throttle_increment, 1, 99, "", errp) ||
-        !check_range("max-bandwidth", p->max_bandwidth, 0, SIZE_MAX / 2, " bytes/second", errp) ||
-        !check_range("avail-switchover-bandwidth", p->avail_switchover_bandwidth, 0, SIZE_MAX / 2,
-                     " bytes/second", errp) ||
-        !check_range("downtime-limit", p->downtime_limit, 0, MAX_MIGRATE_DOWNTIME,
-                     " milliseconds", errp) ||
-        !check_range("multifd-channels", p->multifd_channels, 1, 255, "", errp) ||
-        !check_range("multifd-zlib-level", p->multifd_zlib_level, 0, 9, "", errp) ||
-        !check_range("multifd-qatzip-level", p->multifd_qatzip_level, 1, 9, "", errp) ||
-        !check_range("multifd-zstd-level", p->multifd_zstd_level, 0, 20, "", errp) ||
-        !check_range("max-postcopy-bandwidth", p->max_postcopy_bandwidth, 0, SIZE_MAX / 2,
-                     " bytes/second", errp) ||
-        !check_range("max-cpu-throttle", p->max_cpu_throttle, p->cpu_throttle_initial, 99, "",
-                     errp) ||
-        !check_range("x-vcpu-dirty-limit-period", p->x_vcpu_dirty_limit_period, 1, 1000, " ms",
-                     errp) ||
-        !check_range("vcpu-dirty-limit", p->vcpu_dirty_limit, 1, INT64_MAX / MiB, " MB/s", errp)) {
+    if (!check_between("announce_initial", p->announce_initial, 0, 100000, errp) ||
+        !check_between("announce_max", p->announce_max, 0, 100000, errp) ||
+        !check_between("announce_rounds", p->announce_rounds, 0, 1000, errp) ||
+        !check_between("announce_step", p->announce_step, 1, 10000, errp) ||
+        !check_range("compress_level", p->compress_level, 0, 9, errp) ||
+        !check_range("compress_threads", p->compress_threads, 1, 255, errp) ||
+        !check_range("decompress_threads", p->decompress_threads, 1, 255, errp) ||
+        !check_range("throttle_trigger_threshold", p->throttle_trigger_threshold, 1, 100, errp) ||
+        !check_range("cpu_throttle_initial", p->cpu_throttle_initial, 1, 99, errp) ||
+        !check_range("cpu_throttle_increment", p->cpu_throttle_increment, 1, 99, errp) ||
+        !check_range("downtime_limit", p->downtime_limit, 0, MAX_MIGRATE_DOWNTIME, errp) ||
+        !check_between("multifd_channels", p->multifd_channels, 1, 255, errp) ||
+        !check_between("multifd_zlib_level", p->multifd_zlib_level, 0, 9, errp) ||
+        !check_between("multifd_qatzip_level", p->multifd_qatzip_level, 1, 9, errp) ||
+        !check_between("multifd_zstd_level", p->multifd_zstd_level, 0, 20, errp) ||
+        !check_between("x-vcpu-dirty-limit-period", p->x_vcpu_dirty_limit_period, 1, 1000, errp)) {
+        return false;
+    }
+    if (p->max_cpu_throttle < p->cpu_throttle_initial || p->max_cpu_throttle > 99) {
+        error_setg(errp, "Parameter 'max_cpu_throttle' expects an integer in the range of "
+                   "cpu_throttle_initial to 99");
+        return false;
+    }
+    if (p->vcpu_dirty_limit < 1 || p->vcpu_dirty_limit > INT64_MAX / MiB) {
+        error_setg(errp, p->vcpu_dirty_limit ?
+                   "Parameter 'vcpu_dirty_limit' is too large" :
+                   "Parameter 'vcpu_dirty_limit' must be greater than 1 MB/s");
         return false;
     }
     if (p->xbzrle_cache_size < qemu_target_page_size() || !is_power_of_2(p->xbzrle_cache_size)) {
-        error_setg(errp, "Parameter 'xbzrle-cache-size' expects a power of two no less than the "
+        error_setg(errp, "Parameter 'xbzrle_cache_size' expects a power of two no less than the "
                    "target page size");
         return false;
     }
     if (!check_zero_copy(migrate_get_current()->capabilities, p, errp)) {
         return false;
-    }
-    if (*p->tls_creds) {
-        return unbuilt_value("tls-creds", p->tls_creds, "TLS", errp);
     }
     if (p->mode != MIG_MODE_NORMAL) {
         return unbuilt_value("mode", MigMode_str(p->mode), "CPR", errp);
@@ -362,6 +438,7 @@ void qmp_migrate_set_parameters(MigrateSetParameters *params, Error **errp)
         s->parameters = *now;
         *now = old;
         migration_rate_reset(s);
+        dirtylimit_migration_update();
     }
     now->has_block_bitmap_mapping = false;
     qapi_free_MigrationParameters(now);
@@ -377,7 +454,7 @@ bool migrate_options_check(Error **errp)
     MigrationState *s = migrate_get_current();
 
     return check_capabilities(s->capabilities, errp) && check_parameters(&s->parameters, errp) &&
-           check_range("x-clear-bitmap-shift", s->clear_bitmap_shift, 6, 31, "", errp);
+           check_range("x-clear-bitmap-shift", s->clear_bitmap_shift, 6, 31, errp);
 }
 
 /* -global migration.NAME=VALUE: each property is a member of MigrationState. */

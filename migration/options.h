@@ -15,6 +15,9 @@ bool migrate_return_path(void);
 bool migrate_pause_before_switchover(void);
 bool migrate_validate_uuid(void);
 bool migrate_release_ram(void);
+bool migrate_switchover_ack(void);
+bool migrate_ignore_shared(void);
+bool migrate_late_block_activate(void);
 bool migrate_multifd(void);
 bool migrate_postcopy_ram(void);
 bool migrate_postcopy_preempt(void);
@@ -23,6 +26,7 @@ bool migrate_zero_copy_send(void);
 bool migrate_xbzrle(void);
 bool migrate_compress(void);
 bool migrate_auto_converge(void);
+bool migrate_dirty_limit(void);
 
 /* Globals (-global migration.NAME). */
 bool migrate_send_configuration(void);
@@ -43,6 +47,8 @@ int migrate_cpu_throttle_initial(void);
 int migrate_cpu_throttle_increment(void);
 bool migrate_cpu_throttle_tailslow(void);
 int migrate_max_cpu_throttle(void);
+uint64_t migrate_vcpu_dirty_limit(void); /* MiB/s */
+uint64_t migrate_vcpu_dirty_limit_period(void); /* ms */
 int migrate_compress_level(void);
 int migrate_compress_threads(void);
 int migrate_decompress_threads(void);

@@ -27,6 +27,7 @@
 #include "savevm.h"
 #include "system/cpus.h"
 #include "system/runstate.h"
+#include "threadinfo.h"
 
 TRACE_EVENT(migration_pending);
 TRACE_EVENT(migration_window);
@@ -39,6 +40,8 @@ TRACE_EVENT(migration_downtime_step);
 #define DOWNTIME_RESERVE_MS 12
 /* The guest is held at most this often for nothing; then the switchover takes what comes. */
 #define HOLD_ATTEMPTS 50
+/* Of the PING behind the last device (other values: docs/stream-format.md). */
+#define PING_ALL_SENT 5
 
 static uint64_t bandwidth_to_switch_over(MigrationState *s)
 {
@@ -52,7 +55,8 @@ static void update_threshold(MigrationState *s)
     double limit = migrate_downtime_limit();
     double reserve = MIN(limit * DOWNTIME_RESERVE_MAX_PERCENT / 100, DOWNTIME_RESERVE_MS);
 
-    s->threshold = bandwidth_to_switch_over(s) / 1000.0 * (limit - reserve);
+    /* Any number may have been set: what is more than memory can have is cut off. */
+    s->threshold = MIN(bandwidth_to_switch_over(s) / 1000.0 * (limit - reserve), (double)INT64_MAX);
 }
 
 void migration_rate_reset(MigrationState *s)
@@ -94,7 +98,8 @@ bool migration_rate_exceeded(QEMUFile *f)
 
 static uint64_t pages_sent(void)
 {
-    return stat64_get(&mig_stats.normal_pages) + stat64_get(&mig_stats.zero_pages);
+    return stat64_get(&mig_stats.normal_pages) + stat64_get(&mig_stats.zero_pages) +
+           xbzrle_pages_sent() + compress_pages_sent();
 }
 
 /* Close the window if it is over: measure, and begin the next. */
@@ -146,10 +151,19 @@ static void wait_for_window(MigrationState *s)
     }
 }
 
-static void trace_step(MigrationState *s, const char *step)
+static void step_done(MigrationState *s, DowntimeStep step)
 {
-    trace(migration_downtime_step, "%s at %.3f ms", step,
-          (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - s->downtime_start) / 1e6);
+    static const char *const names[] = {
+        [DOWNTIME_STEP_STOP] = "guest stopped",
+        [DOWNTIME_STEP_PAUSE] = "pause over",
+        [DOWNTIME_STEP_RAM] = "ram sent",
+        [DOWNTIME_STEP_DEVICES] = "devices saved",
+        [DOWNTIME_STEP_TRANSFER] = "devices transferred",
+        [DOWNTIME_STEP_END] = "end taken",
+    };
+
+    s->step_ends[step] = (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - s->downtime_start) / SCALE_US;
+    trace(migration_downtime_step, "%s at %.3f ms", names[step], s->step_ends[step] / 1000.0);
 }
 
 typedef enum SwitchResult {
@@ -205,6 +219,30 @@ static bool pause_before_switchover(MigrationState *s)
            migrate_set_state(&s->state, MIGRATION_STATUS_PRE_SWITCHOVER, MIGRATION_STATUS_DEVICE);
 }
 
+/*
+ * With a return path the destination is asked whether it has come this far, before the end mark makes
+ * the guest its own: a peer that has stopped reading, or does not like a device, costs nothing then.
+ * BQL, dropped meanwhile.
+ */
+static bool wait_until_loaded(MigrationState *s, Error **errp)
+{
+    QEMUFile *f = s->to_dst_file;
+    bool ok;
+
+    bql_unlock();
+    if (migrate_return_path()) {
+        qemu_savevm_send_ping(f, PING_ALL_SENT);
+    }
+    ok = qemu_fflush(f) >= 0 &&
+         (!migrate_return_path() || migration_wait_for_pong(s, PING_ALL_SENT));
+    step_done(s, DOWNTIME_STEP_TRANSFER);
+    bql_lock();
+    if (!ok) {
+        qemu_file_get_error_obj(f, errp);
+    }
+    return ok;
+}
+
 /* Everything that is sent with the guest stopped, up to the end mark.  BQL. */
 static bool send_rest(MigrationState *s, Error **errp)
 {
@@ -232,7 +270,7 @@ static bool send_rest(MigrationState *s, Error **errp)
     if (qemu_savevm_state_complete_precopy_iterable(f, errp) < 0) {
         return false;
     }
-    trace_step(s, "ram sent");
+    step_done(s, DOWNTIME_STEP_RAM);
     cpu_synchronize_all_states();
     if (!cpus_check_register_errors(errp)) {
         return false;
@@ -240,15 +278,8 @@ static bool send_rest(MigrationState *s, Error **errp)
     if (qemu_savevm_state_complete_precopy_non_iterable(f, errp) < 0) {
         return false;
     }
-    bql_unlock();
-    ret = qemu_fflush(f);
-    bql_lock();
-    if (ret < 0) {
-        qemu_file_get_error_obj(f, errp);
-        return false;
-    }
-    trace_step(s, "devices sent");
-    return true;
+    step_done(s, DOWNTIME_STEP_DEVICES);
+    return wait_until_loaded(s, errp);
 }
 
 /*
@@ -268,7 +299,6 @@ static bool send_end(MigrationState *s, Error **errp)
         s->committed = false;
         return false;
     }
-    trace_step(s, "end sent");
     return true;
 }
 
@@ -284,8 +314,8 @@ static bool close_command(MigrationState *s, Error **errp)
 }
 
 /*
- * For good. What is stored is the state that it was in before; a guest that fell asleep while its CPUs
- * were being stopped counts as suspended.  BQL.
+ * For good. What is stored is the state that it was in before; a guest that fell asleep while its
+ * CPUs were being stopped counts as suspended.  BQL.
  */
 static bool stop_guest(MigrationState *s, Error **errp)
 {
@@ -297,9 +327,9 @@ static bool stop_guest(MigrationState *s, Error **errp)
         s->vm_old_state = RUN_STATE_SUSPENDED;
     }
     global_state_store_state(s->vm_old_state);
-    trace_step(s, "stopped");
+    step_done(s, DOWNTIME_STEP_STOP);
     if (ret < 0) {
-        error_setg_errno(errp, -ret, "the guest's disks could not be flushed before the switchover");
+        error_setg_errno(errp, -ret, "the guest's disks could not be flushed");
     }
     return ret == 0;
 }
@@ -318,6 +348,7 @@ static SwitchResult switch_over(MigrationState *s, int attempt)
     }
     qatomic_set(&s->downtime_start, held_at);
     ok = stop_guest(s, &err) && pause_before_switchover(s);
+    step_done(s, DOWNTIME_STEP_PAUSE);
     if (ok) {
         ok = send_rest(s, &err) && send_end(s, &err);
     }
@@ -339,7 +370,8 @@ static SwitchResult switch_over(MigrationState *s, int attempt)
         }
         return SWITCH_FAILED;
     }
-    s->downtime = DIV_ROUND_UP(qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - s->downtime_start, SCALE_MS);
+    step_done(s, DOWNTIME_STEP_END);
+    s->downtime = DIV_ROUND_UP(s->step_ends[DOWNTIME_STEP_END], SCALE_MS / SCALE_US);
     return SWITCH_DONE;
 }
 
@@ -353,6 +385,19 @@ static bool is_gaining(MigrationState *s)
     uint64_t dirtied = stat64_get(&mig_stats.dirty_pages_rate) * qemu_target_page_size();
 
     return dirtied < s->bandwidth / 2 || !s->bandwidth;
+}
+
+/*
+ * switchover-ack: the destination is not ready yet.  Nothing is sent meanwhile, so that this time says
+ * nothing of the bandwidth.
+ */
+static void wait_for_ack(MigrationState *s)
+{
+    qemu_fflush(s->to_dst_file);
+    qemu_sem_timedwait(&s->rate_limit_sem, MIGRATION_WINDOW_MS);
+    s->window_start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    s->window_bytes = bytes_sent(s->to_dst_file);
+    s->window_pages = pages_sent();
 }
 
 /* Rounds until the switchover is done, or the migration has failed or was cancelled. */
@@ -378,6 +423,10 @@ static bool run_rounds(MigrationState *s)
             trace(migration_pending, "exact %" PRIu64 ", threshold %" PRIu64, must + can,
                   s->threshold);
             ready = must + can <= s->threshold;
+        }
+        if (ready && !migration_switchover_acked(s)) {
+            wait_for_ack(s);
+            continue;
         }
         if (ready) {
             switch (switch_over(s, ++attempt)) {
@@ -440,7 +489,8 @@ static void finish(MigrationState *s, bool done)
     close_return_path_on_source(s, true);
 
     bql_lock();
-    s->total_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - s->start_time;
+    /* Rounded up as the downtime is, of which it is never less. */
+    s->total_time = DIV_ROUND_UP(qemu_clock_get_ns(QEMU_CLOCK_REALTIME), SCALE_MS) - s->start_time;
     if (done) {
         uint64_t bytes = bytes_sent(s->to_dst_file);
         int64_t spent = MAX(s->total_time - s->setup_time, 1);
@@ -469,6 +519,9 @@ static void finish(MigrationState *s, bool done)
     if (done) {
         migrate_set_state(&s->state, MIGRATION_STATUS_DEVICE, MIGRATION_STATUS_COMPLETED);
     } else {
+        if (s->committed && s->cancel_late) {
+            migrate_set_state(&s->state, MIGRATION_STATUS_DEVICE, MIGRATION_STATUS_CANCELLING);
+        }
         state = qatomic_read(&s->state);
         while (state != MIGRATION_STATUS_CANCELLING && state != MIGRATION_STATUS_FAILED) {
             if (migrate_set_state(&s->state, state, MIGRATION_STATUS_FAILED)) {
@@ -483,11 +536,15 @@ static void finish(MigrationState *s, bool done)
 void *migration_thread(void *opaque)
 {
     MigrationState *s = opaque;
+    MigrationThread *info = migration_threads_add("mig/src/main", qemu_get_thread_id());
+    bool done;
 
     s->window_start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     s->window_bytes = s->window_pages = 0;
     s->bandwidth = 0;
     s->threshold = 0;
-    finish(s, set_up(s) && run_rounds(s));
+    done = set_up(s) && run_rounds(s);
+    migration_threads_remove(info);
+    finish(s, done);
     return NULL;
 }

@@ -34,6 +34,7 @@ struct QEMUFile {
     bool peer_gone; /* atomic; input only */
     bool shut_down; /* atomic */
     uint64_t transferred; /* bytes put or taken; written by the owner, read by anybody */
+    Stat64 *counter; /* of bytes written out; or NULL */
 
     uint8_t *buf;
     size_t buf_size;
@@ -188,6 +189,11 @@ uint64_t qemu_file_position(QEMUFile *f)
     return f->transferred;
 }
 
+void qemu_file_set_counter(QEMUFile *f, Stat64 *counter)
+{
+    f->counter = counter;
+}
+
 static void count(QEMUFile *f, size_t n)
 {
     qatomic_set(&f->transferred, f->transferred + n);
@@ -213,11 +219,15 @@ int qemu_fflush(QEMUFile *f)
 
     assert(f->is_writable);
     if (f->iovcnt && !qemu_file_get_error(f)) {
+        size_t bytes = iov_size(f->iov, f->iovcnt);
         Error *err = NULL;
 
         if (qio_channel_writev_all(f->ioc, f->iov, f->iovcnt, &err) < 0) {
             qemu_file_set_error_obj(f, -EIO, err);
         } else {
+            if (f->counter) {
+                stat64_add(f->counter, bytes);
+            }
             release_sent(f);
             written = true;
         }

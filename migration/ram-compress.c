@@ -257,6 +257,11 @@ CompressionStats *compress_stats(void)
     return stats;
 }
 
+uint64_t compress_pages_sent(void)
+{
+    return stat64_get(&counters.pages);
+}
+
 void compress_stats_reset(void)
 {
     memset(&counters, 0, sizeof(counters));
@@ -308,9 +313,10 @@ static void collect(QEMUFile *f, Worker *w)
             ram_stream_save_normal_page(f, item->block, item->page);
             stat64_add(&mig_stats.normal_pages, 1);
         } else {
-            uint64_t before = qemu_file_transferred(f);
+            uint64_t before;
 
             ram_stream_put_header(f, item->block, item->page, RAM_SAVE_FLAG_COMPRESS_PAGE);
+            before = qemu_file_transferred(f);
             qemu_put_be32(f, item->len);
             qemu_put_buffer(f, item->data, item->len);
             stat64_add(&counters.pages, 1);

@@ -199,10 +199,11 @@ int ram_stream_load_setup(QEMUFile *f, Error **errp)
 
     ls.block = NULL;
     ls.blocks_loaded = ls.multifd_marks = false;
-    RAMBLOCK_FOREACH_MIGRATABLE(rb) {
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
         uint64_t pages = rb->max_length >> TARGET_PAGE_BITS;
         g_autofree unsigned long *old = bitmap_try_new(pages);
 
+        qatomic_set(&rb->arrived, false);
         g_free(rb->receivedmap);
         rb->receivedmap = bitmap_try_new(pages);
         if (!rb->receivedmap || !old) {
@@ -223,6 +224,40 @@ void ram_stream_load_cleanup(void)
     RAMBLOCK_FOREACH(rb) {
         g_clear_pointer(&rb->receivedmap, g_free);
     }
+}
+
+bool ram_stream_check_arrived(Error **errp)
+{
+    RAMBlock *rb;
+
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+        /* A source sends every page of a block at least once, or none. */
+        if (migrate_ignore_shared() && rb->used_length && !qatomic_read(&rb->arrived)) {
+            error_setg(errp, "RAM block '%s' was left out by the source (x-ignore-shared), but here "
+                       "it is not shared with anybody: it needs a memory-backend-file with "
+                       "share=on, of the same file", rb->idstr);
+            return false;
+        }
+    }
+    return true;
+}
+
+RAMBlock *ram_stream_find_block(const char *name, Error **errp)
+{
+    RAMBlock *rb = qemu_ram_block_by_name(name);
+
+    if (!rb || !qemu_ram_is_migratable(rb)) {
+        error_setg(errp, "block '%s' does not exist in this machine", name);
+        return NULL;
+    }
+    if (migrate_ram_is_ignored(rb)) {
+        error_setg(errp, "block '%s' is shared (x-ignore-shared): its pages must not be sent", name);
+        return NULL;
+    }
+    if (!qatomic_read(&rb->arrived)) {
+        qatomic_set(&rb->arrived, true);
+    }
+    return rb;
 }
 
 static bool is_untouched(RAMBlock *rb, uint64_t page)
@@ -256,13 +291,16 @@ static int load_block_list(QEMUFile *f, uint64_t total)
     while (total) {
         Error *err = NULL;
         char name[256];
-        uint64_t length;
+        uint64_t length, address = 0;
         RAMBlock *rb;
 
         if (!qemu_get_counted_string(f, name)) {
             return qemu_file_get_error(f) ? -EIO : refuse(f, "a block has no name");
         }
         length = qemu_get_be64(f);
+        if (migrate_ignore_shared()) {
+            address = qemu_get_be64(f);
+        }
         if (qemu_file_get_error(f)) {
             return -EIO;
         }
@@ -271,6 +309,12 @@ static int load_block_list(QEMUFile *f, uint64_t total)
         if (!rb || !qemu_ram_is_migratable(rb)) {
             return refuse(f, "block '%s' (0x%" PRIx64 " bytes) does not exist in this machine",
                           name, length);
+        }
+        if (migrate_ignore_shared() && migrate_ram_is_ignored(rb) &&
+            address != ram_block_address(rb)) {
+            return refuse(f, "block '%s' is shared (x-ignore-shared) and lies at 0x%" PRIx64 " in the "
+                          "source, but at 0x%" PRIx64 " here", name, address,
+                          ram_block_address(rb));
         }
         if (length > total) {
             return refuse(f, "block '%s' has 0x%" PRIx64 " bytes, but only 0x%" PRIx64
@@ -298,9 +342,14 @@ static int load_block_list(QEMUFile *f, uint64_t total)
 /* The block a record is about.  NULL: the file's error says why. */
 static RAMBlock *record_block(QEMUFile *f, uint64_t flags)
 {
+    Error *err = NULL;
     char name[256];
-    RAMBlock *rb;
 
+    /* The list may change the blocks' lengths, and some pages are placed by other threads. */
+    if (!ls.blocks_loaded) {
+        refuse(f, "a page comes before the list of blocks");
+        return NULL;
+    }
     if (flags & RAM_SAVE_FLAG_CONTINUE) {
         if (!ls.block) {
             refuse(f, "it continues a block, but none was named yet");
@@ -313,13 +362,12 @@ static RAMBlock *record_block(QEMUFile *f, uint64_t flags)
         }
         return NULL;
     }
-    rb = qemu_ram_block_by_name(name);
-    if (!rb || !qemu_ram_is_migratable(rb)) {
-        refuse(f, "block '%s' does not exist in this machine", name);
-        return NULL;
+    ls.block = ram_stream_find_block(name, &err);
+    if (!ls.block) {
+        refuse(f, "%s", error_get_pretty(err));
+        error_free(err);
     }
-    ls.block = rb;
-    return rb;
+    return ls.block;
 }
 
 /*
@@ -509,6 +557,9 @@ static int wait_for_channels(QEMUFile *f)
 {
     Error *err = NULL;
 
+    if (!ls.blocks_loaded) {    /* channels place pages from here on */
+        return refuse(f, "multifd's channels are waited for before the list of blocks has come");
+    }
     if (!multifd_recv_sync_main(f, &err)) {
         qemu_file_set_error_obj(f, -EIO, err);
         return -EIO;

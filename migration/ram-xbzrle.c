@@ -54,6 +54,11 @@ XBZRLECacheStats *xbzrle_cache_stats(void)
     return stats;
 }
 
+uint64_t xbzrle_pages_sent(void)
+{
+    return stat64_get(&counters.pages);
+}
+
 void xbzrle_stats_reset(void)
 {
     memset(&counters, 0, sizeof(counters));
@@ -132,7 +137,7 @@ static void put_difference(QEMUFile *f, RAMBlock *rb, uint64_t page, uint8_t *ca
 {
     int len = xbzrle_encode_buffer(cached, xs.copy, TARGET_PAGE_SIZE, xs.encoded,
                                    TARGET_PAGE_SIZE);
-    uint64_t before = qemu_file_transferred(f);
+    uint64_t before;
 
     if (len == 0) {
         return;
@@ -144,6 +149,7 @@ static void put_difference(QEMUFile *f, RAMBlock *rb, uint64_t page, uint8_t *ca
         return;
     }
     ram_stream_put_header(f, rb, page, RAM_SAVE_FLAG_XBZRLE);
+    before = qemu_file_transferred(f);
     qemu_put_byte(f, ENCODING_XBZRLE);
     qemu_put_be16(f, len);
     qemu_put_buffer(f, xs.encoded, len);

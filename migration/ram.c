@@ -48,6 +48,8 @@ static struct {
     int64_t period_start;   /* ms */
     uint64_t period_pages;
     uint64_t period_sent;   /* bytes, at its start */
+    int64_t last_sync;      /* ms */
+    uint64_t pages_taken;   /* atomic: dirty pages found by all migrations so far */
 } rs;
 
 uint64_t ram_bytes_remaining(void)
@@ -55,15 +57,31 @@ uint64_t ram_bytes_remaining(void)
     return qatomic_read(&rs.dirty_pages) * TARGET_PAGE_SIZE;
 }
 
-uint64_t ram_bytes_total_migratable(void)
+uint64_t ram_pages_taken(void)
+{
+    return qatomic_read(&rs.pages_taken);
+}
+
+bool migrate_ram_is_ignored(const RAMBlock *rb)
+{
+    return !qemu_ram_is_migratable(rb) ||
+           (migrate_ignore_shared() && qemu_ram_is_shared(rb) && qemu_ram_is_named_file(rb));
+}
+
+uint64_t ram_bytes_to_migrate(void)
 {
     uint64_t total = 0;
     RAMBlock *rb;
 
-    RAMBLOCK_FOREACH_MIGRATABLE(rb) {
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
         total += rb->used_length;
     }
     return total;
+}
+
+uint64_t ram_block_address(const RAMBlock *rb)
+{
+    return rb->mr ? rb->mr->addr : 0;
 }
 
 /* Chunks of the dirty log that must be cleared before their pages are read. */
@@ -104,11 +122,12 @@ static void update_dirty_rate(uint64_t fresh)
 {
     int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
 
+    rs.last_sync = now;
     rs.period_pages += fresh;
     if (now >= rs.period_start + 1000) {
         uint64_t sent = ram_bytes_sent();
 
-        if (migrate_auto_converge() && !migration_guest_is_stopped()) {
+        if ((migrate_auto_converge() || migrate_dirty_limit()) && !migration_guest_is_stopped()) {
             cpu_throttle_trigger(sent - rs.period_sent, rs.period_pages * TARGET_PAGE_SIZE);
         }
         rs.period_sent = sent;
@@ -128,11 +147,12 @@ void migration_bitmap_sync(bool last_stage)
 
     stat64_add(&mig_stats.dirty_sync_count, 1);
     memory_global_dirty_log_sync(last_stage);
-    RAMBLOCK_FOREACH_MIGRATABLE(rb) {
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
         fresh += ram_block_take_dirty(rb, 0, ram_block_pages(rb), rb->bmap);
         clear_bmap_set(rb);
     }
     qatomic_set(&rs.dirty_pages, rs.dirty_pages + fresh);
+    qatomic_set(&rs.pages_taken, rs.pages_taken + fresh);
     memory_global_after_dirty_log_sync();
     update_dirty_rate(fresh);
     stat64_set(&mig_stats.dirty_bytes_last_sync, ram_bytes_remaining());
@@ -159,7 +179,7 @@ static bool init_bitmaps(Error **errp)
     uint64_t pages_total = 0;
     RAMBlock *rb;
 
-    RAMBLOCK_FOREACH_MIGRATABLE(rb) {
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
         uint64_t pages = ram_block_pages(rb);
 
         rb->clear_bmap_shift = migrate_clear_bitmap_shift();
@@ -180,16 +200,24 @@ static bool init_bitmaps(Error **errp)
 
 /*
  * Setup payload: writer; the reader is load_block_list() in ram-stream.c.  A block's name is at most
- * 255 bytes long by its type.
+ * 255 bytes long by its type.  With x-ignore-shared the list has the blocks that are left out too,
+ * and says where each lies.
  */
 static void put_block_list(QEMUFile *f)
 {
+    uint64_t total = 0;
     RAMBlock *rb;
 
-    qemu_put_be64(f, ram_bytes_total_migratable() | RAM_SAVE_FLAG_MEM_SIZE);
+    RAMBLOCK_FOREACH_MIGRATABLE(rb) {
+        total += rb->used_length;
+    }
+    qemu_put_be64(f, total | RAM_SAVE_FLAG_MEM_SIZE);
     RAMBLOCK_FOREACH_MIGRATABLE(rb) {
         qemu_put_counted_string(f, rb->idstr);
         qemu_put_be64(f, rb->used_length);
+        if (migrate_ignore_shared()) {
+            qemu_put_be64(f, ram_block_address(rb));
+        }
     }
 }
 
@@ -248,7 +276,7 @@ static void ram_save_cleanup(void *opaque)
         rs.dirty_log_started = false;
     }
     free_bitmaps();
-    cpu_throttle_stop();
+    cpu_throttle_reset();
     qatomic_set(&rs.dirty_pages, 0);
     if (rs.encoder && rs.encoder->cleanup) {
         rs.encoder->cleanup();
@@ -259,7 +287,7 @@ static void ram_save_cleanup(void *opaque)
 static RAMBlock *next_block(RAMBlock *rb)
 {
     rb = rb ? QLIST_NEXT(rb, next) : QLIST_FIRST(&ram_list.blocks);
-    while (rb && !qemu_ram_is_migratable(rb)) {
+    while (rb && migrate_ram_is_ignored(rb)) {
         rb = QLIST_NEXT(rb, next);
     }
     return rb;
@@ -332,12 +360,6 @@ static int64_t save_next_run(QEMUFile *f)
     return ret < 0 ? ret : (int64_t)run.npages;
 }
 
-static void count_transferred(Stat64 *where, uint64_t bytes)
-{
-    stat64_add(where, bytes);
-    stat64_add(&mig_stats.ram_transferred, bytes);
-}
-
 static int ram_save_iterate(QEMUFile *f, void *opaque)
 {
     int64_t start = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
@@ -362,12 +384,14 @@ static int ram_save_iterate(QEMUFile *f, void *opaque)
     if (rs.encoder->section_end) {
         qemu_fflush(f); /* the reader's channels may be waiting for it */
     }
-    count_transferred(migration_guest_is_stopped() ? &mig_stats.downtime_bytes
-                                                   : &mig_stats.precopy_bytes,
-                      qemu_file_transferred(f) - before);
+    migration_stats_count_ram(qemu_file_transferred(f) - before);
     trace(ram_save_iterate, "left %" PRIu64, rs.dirty_pages);
     if (n < 0) {
         return n;
+    }
+    if (n > 0 && !migration_guest_is_stopped() &&
+        cpu_throttle_wants_sync(rs.last_sync, qemu_clock_get_ms(QEMU_CLOCK_REALTIME))) {
+        migration_bitmap_sync(false);
     }
     return qemu_file_get_error(f) ? qemu_file_get_error(f) : n == 0;
 }
@@ -385,7 +409,7 @@ static int ram_save_complete(QEMUFile *f, void *opaque)
         n = rs.encoder->complete(f);
     }
     qemu_put_be64(f, RAM_SAVE_FLAG_EOS);
-    count_transferred(&mig_stats.downtime_bytes, qemu_file_transferred(f) - before);
+    migration_stats_count_ram(qemu_file_transferred(f) - before);
     return n < 0 ? n : qemu_file_get_error(f);
 }
 

@@ -28,6 +28,13 @@
     RAMBLOCK_FOREACH(rb)                \
         if (!qemu_ram_is_migratable(rb)) {} else
 
+/* x-ignore-shared: the destination has the block already, for it maps the same file. */
+bool migrate_ram_is_ignored(const RAMBlock *rb);
+/* Those whose pages go. */
+#define RAMBLOCK_FOREACH_NOT_IGNORED(rb) \
+    RAMBLOCK_FOREACH(rb)                 \
+        if (migrate_ram_is_ignored(rb)) {} else
+
 /*
  * How runs of pages leave.  Chosen at setup; all called on the migration thread, but for cleanup,
  * which the main thread calls after it.  Results: 0 or -errno, with the reason in the file.  All but
@@ -67,6 +74,8 @@ bool ram_xbzrle_load_page(QEMUFile *f, uint8_t *host, Error **errp);
 /* NULL: XBZRLE was not used. */
 XBZRLECacheStats *xbzrle_cache_stats(void);
 void xbzrle_stats_reset(void);
+/* That went as differences. */
+uint64_t xbzrle_pages_sent(void);
 /* Once in a while, on the migration thread. */
 void xbzrle_update_rates(void);
 
@@ -74,6 +83,10 @@ void xbzrle_update_rates(void);
 int ram_stream_load(QEMUFile *f, int version_id);
 int ram_stream_load_setup(QEMUFile *f, Error **errp);
 void ram_stream_load_cleanup(void);
+/* The stream has ended: no block was left out by the source that is not shared here. */
+bool ram_stream_check_arrived(Error **errp);
+/* The block that pages have come for; any thread that loads. */
+RAMBlock *ram_stream_find_block(const char *name, Error **errp);
 /* A zero page has come for @rb. Any thread that loads. */
 void ram_place_zero_page(RAMBlock *rb, uint64_t page);
 
@@ -97,11 +110,17 @@ void ram_compress_load_cleanup(void);
 /* NULL: it was not used. */
 CompressionStats *compress_stats(void);
 void compress_stats_reset(void);
+/* That went compressed. */
+uint64_t compress_pages_sent(void);
 void compress_update_rates(void);
 
+/* Where the block lies in the guest's memory, as x-ignore-shared has it in the stream. */
+uint64_t ram_block_address(const RAMBlock *rb);
 uint64_t ram_bytes_remaining(void);
-/* Of all blocks that migrate. */
-uint64_t ram_bytes_total_migratable(void);
+/* Written pages that migrations have found so far, since the program began. */
+uint64_t ram_pages_taken(void);
+/* Of all blocks that go. */
+uint64_t ram_bytes_to_migrate(void);
 /* Ask for the dirty pages now.  @last_stage: the guest is stopped.  Without the BQL. */
 void migration_bitmap_sync(bool last_stage);
 

@@ -8,6 +8,7 @@
  */
 #include "qemu/osdep.h"
 #include "migration.h"
+#include "multifd.h"
 #include "options.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
@@ -75,6 +76,11 @@ void migrate_send_rp_pong(MigrationIncomingState *mis, uint32_t value)
     send_rp_message(mis, MIG_RP_MSG_PONG, sizeof(be), &be);
 }
 
+void migrate_send_rp_switchover_ack(MigrationIncomingState *mis)
+{
+    send_rp_message(mis, MIG_RP_MSG_SWITCHOVER_ACK, 0, NULL);
+}
+
 int migration_incoming_open_return_path(MigrationIncomingState *mis, Error **errp)
 {
     QEMU_LOCK_GUARD(&mis->rp_mutex);
@@ -101,6 +107,9 @@ static void rp_error(MigrationState *s, const char *fmt, ...)
         error_setg(&s->rp_state.error, "return path: %s", text);
     }
 }
+
+/* What came is a message of ours that was to come; @value is its first word. */
+static bool take_message(MigrationState *s, uint16_t type, uint32_t value);
 
 static bool end_is_out(MigrationState *s)
 {
@@ -133,25 +142,16 @@ static void *source_return_path_thread(void *opaque)
                      messages[type].len);
             break;
         }
-        if (type != MIG_RP_MSG_SHUT && type != MIG_RP_MSG_PONG) {
+        if (messages[type].len > (int)sizeof(data) || messages[type].len < 0) {
             rp_error(s, "message %s came, but was not asked for", messages[type].name);
             break;
         }
         if (qemu_get_buffer(rp, data, len) != len) {
             continue; /* the file's error is seen above */
         }
-        trace(rp_received, "%s 0x%x", messages[type].name, ldl_be_p(data));
-        if (type == MIG_RP_MSG_SHUT) {
-            uint32_t value = ldl_be_p(data);
-
-            if (!value && !end_is_out(s)) {
-                rp_error(s, "SHUT says that all is loaded, but the stream has not ended yet");
-                break;
-            }
-            s->rp_state.shut_value = value ? 1 : 0;
-            if (value) {
-                rp_error(s, "the destination failed to load the stream (its own error says why)");
-            }
+        trace(rp_received, "%s 0x%x", messages[type].name, len >= 4 ? ldl_be_p(data) : 0);
+        if (!take_message(s, type, len >= 4 ? ldl_be_p(data) : 0)) {
+            break;
         }
     }
     if (s->rp_state.error) {
@@ -169,10 +169,58 @@ static void *source_return_path_thread(void *opaque)
             qemu_file_set_error_obj(s->to_dst_file, -EIO, error_copy(s->rp_state.error));
             qemu_file_shutdown(s->to_dst_file);
         }
+        multifd_send_shutdown();
         qemu_sem_post(&s->pause_sem); /* or it may be waiting for migrate-continue */
     }
     qemu_sem_post(&s->rate_limit_sem);
+    qemu_sem_post(&s->rp_sem);
     return NULL;
+}
+
+static bool take_message(MigrationState *s, uint16_t type, uint32_t value)
+{
+    switch (type) {
+    case MIG_RP_MSG_SHUT:
+        if (!value && !end_is_out(s)) {
+            rp_error(s, "SHUT says that all is loaded, but the stream has not ended yet");
+            return false;
+        }
+        s->rp_state.shut_value = value ? 1 : 0;
+        if (value) {
+            rp_error(s, "the destination failed to load the stream (its own error says why)");
+        }
+        return true;
+    case MIG_RP_MSG_PONG:
+        qatomic_mb_set(&s->rp_state.last_pong, value);
+        qemu_sem_post(&s->rp_sem);
+        return true;
+    case MIG_RP_MSG_SWITCHOVER_ACK:
+        if (migrate_switchover_ack() && !qatomic_read(&s->rp_state.switchover_acked)) {
+            qatomic_mb_set(&s->rp_state.switchover_acked, true);
+            qemu_sem_post(&s->rate_limit_sem); /* it may have waited for this alone */
+            return true;
+        }
+        break;
+    }
+    rp_error(s, "message %s came, but was not asked for", messages[type].name);
+    return false;
+}
+
+bool migration_switchover_acked(MigrationState *s)
+{
+    return !migrate_switchover_ack() || qatomic_mb_read(&s->rp_state.switchover_acked);
+}
+
+bool migration_wait_for_pong(MigrationState *s, uint32_t value)
+{
+    while (qatomic_mb_read(&s->rp_state.last_pong) != value) {
+        if (qemu_file_get_error(s->to_dst_file) ||
+            qatomic_read(&s->state) == MIGRATION_STATUS_CANCELLING) {
+            return false;
+        }
+        qemu_sem_wait(&s->rp_sem);
+    }
+    return true;
 }
 
 void open_return_path_on_source(MigrationState *s)
@@ -182,6 +230,11 @@ void open_return_path_on_source(MigrationState *s)
     }
     s->rp_state.shut_value = -1;
     s->rp_state.peer_is_out = false;
+    s->rp_state.switchover_acked = false;
+    s->rp_state.last_pong = 0;
+    while (qemu_sem_timedwait(&s->rp_sem, 0) == 0) {
+        /* posts of an earlier migration */
+    }
     qemu_thread_create(&s->rp_state.thread, "mig/src/return", source_return_path_thread, s,
                        QEMU_THREAD_JOINABLE);
     s->rp_state.thread_created = true;

@@ -296,8 +296,14 @@ static int load_command(QEMUFile *f, Error **errp)
         return -EINVAL;
     }
     switch (cmd) {
-    case MIG_CMD_OPEN_RETURN_PATH:
-        return migration_incoming_open_return_path(mis, errp);
+    case MIG_CMD_OPEN_RETURN_PATH: {
+        int ret = migration_incoming_open_return_path(mis, errp);
+
+        if (!ret && migrate_switchover_ack() && !mis->switchover_ack_pending) {
+            migrate_send_rp_switchover_ack(mis); /* no device wants to be waited for */
+        }
+        return ret;
+    }
     case MIG_CMD_PING: {
         uint32_t value = qemu_get_be32(f);
 
@@ -320,6 +326,36 @@ static int load_command(QEMUFile *f, Error **errp)
                    cmd == MIG_CMD_ENABLE_COLO ? "COLO" : "postcopy");
         return -ENOTSUP;
     }
+}
+
+/*
+ * Who wants the source to wait for an acknowledgement before the switchover (a device that has much to
+ * do with what it gets first).
+ */
+static unsigned count_switchover_acks(void)
+{
+    SaveStateEntry *se;
+    unsigned n = 0;
+
+    QTAILQ_FOREACH(se, &handlers, entry) {
+        n += se->ops && se->ops->switchover_ack_needed &&
+             se->ops->switchover_ack_needed(se->opaque);
+    }
+    return n;
+}
+
+int qemu_loadvm_approve_switchover(void)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    if (!mis->switchover_ack_pending) {
+        return -EINVAL;
+    }
+    mis->switchover_ack_pending--;
+    if (!mis->switchover_ack_pending && migrate_switchover_ack()) {
+        migrate_send_rp_switchover_ack(mis);
+    }
+    return 0;
 }
 
 /* Configuration: what the two sides must agree on before anything else. */
@@ -1049,8 +1085,12 @@ static int load_sections(QEMUFile *f, Error **errp)
             return ret;
         }
         switch (type) {
-        case QEMU_VM_SECTION_START:
         case QEMU_VM_SECTION_FULL:
+            migration_incoming_note_device(false);
+            ret = load_section_start(f, type, errp);
+            migration_incoming_note_device(true);
+            break;
+        case QEMU_VM_SECTION_START:
             ret = load_section_start(f, type, errp);
             break;
         case QEMU_VM_SECTION_PART:
@@ -1061,6 +1101,7 @@ static int load_sections(QEMUFile *f, Error **errp)
             ret = load_command(f, errp);
             break;
         case QEMU_VM_EOF:
+            migration_incoming_note_end();
             return check_all_ended(errp);
         default:
             error_setg(errp, "Unknown savevm section type 0x%02x", type);
@@ -1111,6 +1152,7 @@ int qemu_loadvm_state(QEMUFile *f, Error **errp)
     }
     WITH_BQL() {
         cpu_synchronize_all_pre_loadvm();
+        migration_incoming_get_current()->switchover_ack_pending = count_switchover_acks();
     }
     ret = load_sections(f, errp);
     if (ret) {

@@ -44,9 +44,17 @@ void socket_cleanup_outgoing_migration(void)
     set_outgoing_addr(NULL);
 }
 
-void socket_send_channel_create(QIOTaskFunc f, void *data)
+static QIOChannelSocket *new_outgoing_socket(void)
 {
     QIOChannelSocket *sioc = qio_channel_socket_new();
+
+    sioc->bulk = true;
+    return sioc;
+}
+
+void socket_send_channel_create(QIOTaskFunc f, void *data)
+{
+    QIOChannelSocket *sioc = new_outgoing_socket();
     g_autoptr(SocketAddress) addr = copy_outgoing_addr();
 
     if (addr) {
@@ -71,7 +79,7 @@ QIOChannel *socket_send_channel_create_sync(Error **errp)
         error_setg(errp, "Initial sock address not set!");
         return NULL;
     }
-    sioc = qio_channel_socket_new();
+    sioc = new_outgoing_socket();
     if (qio_channel_socket_connect_sync(sioc, addr, errp) < 0) {
         object_unref(OBJECT(sioc));
         return NULL;
@@ -115,7 +123,7 @@ static void outgoing_connected(QIOTask *task, gpointer opaque)
 
 void socket_start_outgoing_migration(MigrationState *s, SocketAddress *saddr, Error **errp)
 {
-    QIOChannelSocket *sioc = qio_channel_socket_new();
+    QIOChannelSocket *sioc = new_outgoing_socket();
     SocketConnectData *data = g_new0(SocketConnectData, 1);
 
     data->s = s;

@@ -1,47 +1,31 @@
 /*
- * yank and query-yank: break a connection that hangs.  Both run out of band, on the monitor's
- * thread, without the BQL; shutting a channel down is all they do.
+ * What yank does to a migration, out or in: its channels are shut down, and whoever makes or awaits one
+ * is told.  Registered from the start of a migration to its end, whether there are channels yet
+ * or not.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "channel.h"
 #include "migration.h"
 #include "multifd.h"
 #include "qapi/error.h"
-#include "qapi/qapi-commands-yank.h"
-#include "qemu/atomic.h"
 #include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "qemu/yank.h"
 
-/* The instances there are: migration, while a channel of it is open. */
-static bool migration_has_channel(void)
+/* The main thread's part. */
+static void yank_unfinished(void *opaque)
 {
-    MigrationState *s = migrate_get_current();
-    MigrationIncomingState *mis = migration_incoming_get_current();
-    bool out = false, in = false;
-
-    WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
-        out = s->to_dst_file != NULL;
+    migration_fail_connecting();
+    migration_channel_forget_unknown();
+    if (!migration_has_main_channel()) {
+        multifd_recv_cleanup(); /* what came first; another source may come */
     }
-    WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
-        in = mis->from_src_file != NULL;
-    }
-    return out || in;
 }
 
-YankInstanceList *qmp_query_yank(Error **errp)
-{
-    YankInstanceList *list = NULL;
-
-    if (migration_has_channel()) {
-        YankInstance *instance = g_new0(YankInstance, 1);
-
-        instance->type = YANK_INSTANCE_TYPE_MIGRATION;
-        QAPI_LIST_PREPEND(list, instance);
-    }
-    return list;
-}
-
-static void yank_migration(void)
+/* The monitor's thread, without the BQL. */
+static void yank_migration(void *opaque)
 {
     MigrationState *s = migrate_get_current();
     MigrationIncomingState *mis = migration_incoming_get_current();
@@ -51,25 +35,29 @@ static void yank_migration(void)
             qemu_file_shutdown(s->to_dst_file);
             multifd_send_shutdown();
             qemu_sem_post(&s->pause_sem); /* it may be waiting for migrate-continue */
+            qemu_sem_post(&s->rp_sem);
+            qemu_sem_post(&s->rate_limit_sem);
         }
     }
     WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
         if (mis->from_src_file) {
             qemu_file_shutdown(mis->from_src_file);
-            multifd_recv_shutdown();
         }
+        multifd_recv_shutdown();
     }
+    qemu_bh_schedule_oneshot(yank_unfinished, NULL);
 }
 
-void qmp_yank(YankInstanceList *instances, Error **errp)
+bool migration_yank_register(Error **errp)
 {
-    for (YankInstanceList *l = instances; l; l = l->next) {
-        if (l->value->type != YANK_INSTANCE_TYPE_MIGRATION || !migration_has_channel()) {
-            error_set(errp, ERROR_CLASS_DEVICE_NOT_FOUND, "Instance not found");
-            return;
-        }
+    if (!yank_register_instance(MIGRATION_YANK_INSTANCE, errp)) {
+        return false;
     }
-    if (instances) {
-        yank_migration();
-    }
+    yank_register_function(MIGRATION_YANK_INSTANCE, yank_migration, NULL);
+    return true;
+}
+
+void migration_yank_unregister(void)
+{
+    yank_unregister_instance(MIGRATION_YANK_INSTANCE);
 }

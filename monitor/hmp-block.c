@@ -23,16 +23,20 @@ static void print_image(Monitor *mon, const ImageInfo *image)
     }
 }
 
-static void print_drive(Monitor *mon, const BlockInfo *info, bool verbose)
+/* @info NULL: the image alone. */
+static void print_drive(Monitor *mon, const BlockInfo *info, const BlockDeviceInfo *image,
+                        bool verbose)
 {
-    const BlockDeviceInfo *image = info->inserted;
-
-    monitor_printf(mon, "%s (%s): %s (%s%s)\n", info->device, image->node_name, image->file,
-                   image->drv, image->ro ? ", read-only" : "");
-    if (info->qdev) {
+    if (info) {
+        monitor_printf(mon, "%s (%s): ", info->device, image->node_name);
+    } else {
+        monitor_printf(mon, "%s: ", image->node_name);
+    }
+    monitor_printf(mon, "%s (%s%s)\n", image->file, image->drv, image->ro ? ", read-only" : "");
+    if (info && info->qdev) {
         monitor_printf(mon, "    Attached to:      %s\n", info->qdev);
     }
-    if (info->removable) {
+    if (info && info->removable) {
         monitor_printf(mon, "    Removable device: %slocked, tray closed\n",
                        info->locked ? "" : "not ");
     }
@@ -45,11 +49,29 @@ static void print_drive(Monitor *mon, const BlockInfo *info, bool verbose)
     }
 }
 
+static void print_nodes(Monitor *mon, bool verbose)
+{
+    BlockDeviceInfoList *list = qmp_query_named_block_nodes(false, false, NULL);
+
+    for (BlockDeviceInfoList *l = list; l; l = l->next) {
+        print_drive(mon, NULL, l->value, verbose);
+        monitor_puts(mon, l->next ? "\n" : "");
+    }
+    qapi_free_BlockDeviceInfoList(list);
+}
+
 void hmp_info_block(Monitor *mon, const QDict *qdict)
 {
     const char *device = qdict_get_try_str(qdict, "device");
-    BlockInfoList *list = qmp_query_block(NULL);
+    bool verbose = qdict_get_try_bool(qdict, "verbose", false);
+    BlockInfoList *list;
     bool printed = false;
+
+    if (qdict_get_try_bool(qdict, "nodes", false)) {
+        print_nodes(mon, verbose);
+        return;
+    }
+    list = qmp_query_block(NULL);
 
     for (BlockInfoList *l = list; l; l = l->next) {
         if (device && !g_str_equal(device, l->value->device)) {
@@ -58,7 +80,7 @@ void hmp_info_block(Monitor *mon, const QDict *qdict)
         if (printed) {
             monitor_puts(mon, "\n");
         }
-        print_drive(mon, l->value, qdict_get_try_bool(qdict, "verbose", false));
+        print_drive(mon, l->value, l->value->inserted, verbose);
         printed = true;
     }
     if (device && !printed) {

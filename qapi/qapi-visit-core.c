@@ -142,7 +142,7 @@ static bool visit_unsigned(Visitor *v, const char *name, uint64_t *value, uint64
     {                                                                                            \
         int64_t value = *obj;                                                                    \
         bool ok = visit_signed(v, name, &value, INT##bits##_MIN, INT##bits##_MAX,                \
-                               "an integer of " #bits " bits", errp);                            \
+                               "int" #bits "_t", errp);                                          \
                                                                                                  \
         if (ok) {                                                                                \
             *obj = value;                                                                        \
@@ -154,7 +154,7 @@ static bool visit_unsigned(Visitor *v, const char *name, uint64_t *value, uint64
     {                                                                                            \
         uint64_t value = *obj;                                                                   \
         bool ok = visit_unsigned(v, name, &value, UINT##bits##_MAX,                              \
-                                 "an unsigned integer of " #bits " bits", errp);                 \
+                                 "uint" #bits "_t", errp);                                       \
                                                                                                  \
         if (ok) {                                                                                \
             *obj = value;                                                                        \

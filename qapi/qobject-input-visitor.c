@@ -283,11 +283,9 @@ static bool input_uint64(Visitor *v, const char *name, uint64_t *obj, Error **er
     if (!input_get(v, name, &value, errp)) {
         return false;
     }
-    if (!json_object_is_type(value, json_type_int)) {
-        return wrong_type(v, name, "integer", errp);
-    }
-    if (json_object_get_int64(value) < 0) {
-        error_setg(errp, "Parameter '%s' expects an unsigned integer", full_name(v, name));
+    /* QEMU's words, which do not tell these two apart */
+    if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) < 0) {
+        error_setg(errp, "Parameter '%s' expects uint64", full_name(v, name));
         return false;
     }
     *obj = json_object_get_uint64(value);
@@ -383,8 +381,11 @@ static bool keyval_uint64(Visitor *v, const char *name, uint64_t *obj, Error **e
     if (!input_get_text(v, name, &text, errp)) {
         return false;
     }
-    return parse_uint_full(text, 0, obj) == 0 ||
-           wrong_type(v, name, "unsigned integer", errp);
+    if (parse_uint_full(text, 0, obj) != 0) {
+        error_setg(errp, "Parameter '%s' expects uint64", full_name(v, name));
+        return false;
+    }
+    return true;
 }
 
 static bool keyval_size(Visitor *v, const char *name, uint64_t *obj, Error **errp)

@@ -1,8 +1,8 @@
 /*
  * Raw images: see system/blockdev.h.
  *
- * A snapshot drive has a second, unlinked file of the same size: clusters that were written lie there,
- * and a bitmap says which. It is gone with the process.
+ * A snapshot drive has a second, unlinked file of the same size: clusters that were written lie
+ * there, and a bitmap says which. It is gone with the process.
  *
  * Past the page cache (cache=none, directsync) the kernel takes aligned pieces only; what is not
  * aligned goes through a buffer of whole blocks, which are read first where a part is written.
@@ -203,9 +203,27 @@ static int overlay_io(BlockBackend *blk, int64_t offset, int64_t bytes, uint8_t 
 
 /* ---- for devices ---- */
 
+static VMChangeStateEntry *waits_for_start;
+
 bool blk_is_active(void)
 {
-    return !runstate_check(RUN_STATE_INMIGRATE) && !runstate_check(RUN_STATE_POSTMIGRATE);
+    return !waits_for_start && !runstate_check(RUN_STATE_INMIGRATE) &&
+           !runstate_check(RUN_STATE_POSTMIGRATE);
+}
+
+static void guest_starts(void *opaque, bool running, RunState state)
+{
+    if (running && waits_for_start) {
+        qemu_del_vm_change_state_handler(waits_for_start);
+        waits_for_start = NULL;
+    }
+}
+
+void bdrv_inactivate_all(void)
+{
+    if (!waits_for_start) {
+        waits_for_start = qemu_add_vm_change_state_handler_prio(guest_starts, NULL, INT_MIN);
+    }
 }
 
 static bool in_range(const BlockBackend *blk, int64_t offset, int64_t bytes)
@@ -485,11 +503,6 @@ int64_t blk_getlength(const BlockBackend *blk)
 bool blk_is_writable(const BlockBackend *blk)
 {
     return blk->writable;
-}
-
-bool blk_is_snapshot(const BlockBackend *blk)
-{
-    return blk->overlay >= 0;
 }
 
 bool blk_enable_write_cache(const BlockBackend *blk)

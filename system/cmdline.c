@@ -137,12 +137,14 @@ static CommandLineParameterType parameter_type(const char *qom_type)
     if (g_strv_contains(numbers, qom_type)) {
         return COMMAND_LINE_PARAMETER_TYPE_NUMBER;
     }
-    return g_str_equal(qom_type, "bool") ? COMMAND_LINE_PARAMETER_TYPE_BOOLEAN
-        : g_str_equal(qom_type, "size") ? COMMAND_LINE_PARAMETER_TYPE_SIZE
+    if (g_str_equal(qom_type, "bool") || g_str_equal(qom_type, "OnOffAuto")) {
+        return COMMAND_LINE_PARAMETER_TYPE_BOOLEAN;
+    }
+    return g_str_equal(qom_type, "size") ? COMMAND_LINE_PARAMETER_TYPE_SIZE
         : COMMAND_LINE_PARAMETER_TYPE_STRING;
 }
 
-/* To -machine's parameters come the properties of all machines, as a client asks before it chooses. */
+/* Adds the properties of all machines: a client asks before it chooses one. */
 static CommandLineParameterInfoList *machine_properties(CommandLineParameterInfoList *list)
 {
     g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);

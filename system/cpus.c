@@ -179,13 +179,24 @@ void qemu_wait_io_event_common(CPUState *cpu)
 
 void qemu_wait_io_event(CPUState *cpu)
 {
-    if (exit_hook && !cpu->stop) {
-        exit_hook(cpu);
-    }
     while (cpu_thread_is_idle(cpu)) {
         qemu_cond_wait_bql(cpu->halt_cond);
     }
     qemu_wait_io_event_common(cpu);
+    /* After the kick was taken back: who asks for something and kicks is seen here. */
+    if (exit_hook && cpu_can_run(cpu)) {
+        exit_hook(cpu);
+    }
+}
+
+uint32_t cpus_dirty_ring_size(void)
+{
+    return cpus_accel && cpus_accel->dirty_ring_size ? cpus_accel->dirty_ring_size() : 0;
+}
+
+uint64_t cpu_count_dirty_pages(CPUState *cpu)
+{
+    return cpus_accel && cpus_accel->count_dirty_pages ? cpus_accel->count_dirty_pages(cpu) : 0;
 }
 
 void cpu_stop_current(void)

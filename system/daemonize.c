@@ -15,6 +15,7 @@
 
 static bool daemonize;
 static int ready_fd = -1; /* the parent waits at the other end */
+static int null_fd = -1;  /* of a daemon: opened early, for another root may have no /dev/null */
 static char *pidfile;            /* its name within pidfile_dir */
 static int pidfile_dir = -1;     /* found even from within another root */
 static const char *new_root;
@@ -59,6 +60,7 @@ bool os_daemonize(Error **errp)
     }
     close(fds[0]);
     ready_fd = fds[1];
+    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     setsid();
     /* Once more, so that no terminal can become the controlling one. */
     pid = fork();
@@ -74,15 +76,12 @@ bool os_daemonize(Error **errp)
 
 void os_setup_post(void)
 {
-    int null_fd;
-
     if (!daemonize || ready_fd < 0) {
         return;
     }
     if (chdir("/") < 0) {
         /* Nothing depends on it. */
     }
-    null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd >= 0) {
         dup2(null_fd, STDIN_FILENO);
         dup2(null_fd, STDOUT_FILENO);

@@ -270,7 +270,8 @@ RAMBlock *qemu_ram_alloc_from_file(ram_addr_t size, struct MemoryRegion *mr, uin
     if (temporary) {
         unlink(path);
     }
-    rb = qemu_ram_alloc_from_fd(size, mr, ram_flags, fd, offset, errp);
+    rb = qemu_ram_alloc_from_fd(size, mr, ram_flags | (temporary ? 0 : RAM_NAMED_FILE), fd, offset,
+                                errp);
     if (!rb) {
         close(fd);
         if (created) {

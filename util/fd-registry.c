@@ -148,7 +148,7 @@ int monitor_get_fd(Monitor *mon, const char *fdname, Error **errp)
     int fd = mon ? take_name(mon, fdname) : -1;
 
     if (fd < 0) {
-        no_such_name(fdname, errp);
+        error_setg(errp, "File descriptor named '%s' has not been found", fdname);
     }
     return fd;
 }
@@ -158,7 +158,7 @@ int monitor_take_named_fd(const char *name, Error **errp)
     int fd = take_name(monitor_cur(), name);
 
     if (fd < 0) {
-        no_such_name(name, errp);
+        error_setg(errp, "File descriptor named '%s' has not been found", name);
     }
     return fd;
 }

@@ -74,6 +74,8 @@ static void kvm_accel_ops_class_init(ObjectClass *oc, void *data)
     ops->synchronize_post_reset = kvm_cpu_synchronize_post_reset;
     ops->synchronize_post_init = kvm_cpu_synchronize_post_init;
     ops->synchronize_state = kvm_cpu_synchronize_state;
+    ops->dirty_ring_size = kvm_dirty_ring_size;
+    ops->count_dirty_pages = kvm_dirty_ring_count;
     ops->synchronize_pre_loadvm = kvm_cpu_synchronize_pre_loadvm;
 }
 

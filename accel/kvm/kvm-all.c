@@ -461,7 +461,7 @@ static int handle_exit(CPUState *cpu, struct kvm_run *run, MemTxAttrs attrs)
         return handle_internal_error(cpu, run);
     case KVM_EXIT_DIRTY_RING_FULL:
         kvm_dirty_ring_reap(kvm_state, cpu);
-        return 0;
+        return EXCP_INTERRUPT; /* a chance to have it sleep, where what it writes is limited */
     case KVM_EXIT_SYSTEM_EVENT:
         return handle_system_event(cpu, run);
     default:

@@ -88,7 +88,7 @@ int kvm_dirty_ring_map(CPUState *cpu, Error **errp)
     }
     kvm_slots_lock();
     cpu->kvm_dirty_gfns = ring;
-    cpu->kvm_fetch_index = 0;
+    cpu->kvm_fetch_index = cpu->kvm_peek_index = 0;
     kvm_slots_unlock();
     return 0;
 }
@@ -158,6 +158,30 @@ void kvm_dirty_ring_reap(KVMState *s, CPUState *cpu)
     kvm_slots_lock();
     kvm_dirty_ring_reap_locked(s, cpu);
     kvm_slots_unlock();
+}
+
+/* What is in the ring is looked at once: the walk goes on where the last one ended. */
+uint64_t kvm_dirty_ring_count(CPUState *cpu)
+{
+    struct kvm_dirty_gfn *ring;
+    uint32_t size = kvm_state->dirty_ring_size;
+    uint64_t count = 0;
+
+    kvm_slots_lock();
+    ring = cpu->kvm_dirty_gfns;
+    if (ring) {
+        if ((int32_t)(cpu->kvm_peek_index - cpu->kvm_fetch_index) < 0) {
+            cpu->kvm_peek_index = cpu->kvm_fetch_index;
+        }
+        while (cpu->kvm_peek_index - cpu->kvm_fetch_index < size &&
+               qatomic_load_acquire(&ring[cpu->kvm_peek_index & (size - 1)].flags) ==
+                   KVM_DIRTY_GFN_F_DIRTY) {
+            cpu->kvm_peek_index++;
+        }
+        count = cpu->dirty_pages + (cpu->kvm_peek_index - cpu->kvm_fetch_index);
+    }
+    kvm_slots_unlock();
+    return count;
 }
 
 static void leave_guest(CPUState *cpu, run_on_cpu_data data)

@@ -33,6 +33,8 @@ void kvm_dirty_ring_unmap(CPUState *cpu);
  * lock.
  */
 void kvm_dirty_ring_reap(KVMState *s, CPUState *cpu);
+/* Pages that the ring has noted since the start, whether they were taken out or not. Any thread. */
+uint64_t kvm_dirty_ring_count(CPUState *cpu);
 /** The same with the slots lock held. */
 void kvm_dirty_ring_reap_locked(KVMState *s, CPUState *cpu);
 /** Have each vCPU leave the guest, so that what its hardware has noted reaches its ring. BQL. */

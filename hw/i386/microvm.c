@@ -2,8 +2,8 @@
  * The machine "microvm": RAM, CPUs with their interrupt controllers, a serial port, and what
  * firmware needs; no buses that would have to be searched.
  *
- * What the guest can see of all this, addresses and lines above all, is as in other programs' machine
- * of that name: guests move between them.
+ * What the guest can see of all this, addresses and lines above all, is as in other programs'
+ * machine of that name: guests move between them.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

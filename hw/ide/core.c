@@ -5,18 +5,15 @@
  * sees BSY, save in a soft reset. There is no DMA, and IDENTIFY says so. Sectors go through a
  * buffer of at most IDE_MAX_MULTIPLE of them; a write reaches the image when its buffer is full.
  *
- * All that the guest may set is checked where it is used: the address against the size of the disk
- * before each access, the position in the buffer by construction and after a load.
+ * All that the guest may set is checked where it is used, and so is what a stream may have left when it
+ * broke off: the address against the size of the disk, the position against the buffer.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "internal.h"
 #include "hw/irq.h"
-#include "migration/vmstate.h"
-#include "qapi/error.h"
 #include "qemu/bswap.h"
-#include "qemu/error-report.h"
 #include "qemu/trace.h"
 
 TRACE_EVENT(ide_command);
@@ -25,7 +22,7 @@ enum { REG_DATA, REG_ERROR, REG_NSECTOR, REG_SECTOR, REG_LCYL, REG_HCYL, REG_SEL
 
 enum {
     STATUS_ERR = 0x01,
-    STATUS_DRQ = 0x08,
+    STATUS_DRQ = IDE_STATUS_DRQ,
     STATUS_SEEK = 0x10,
     STATUS_FAULT = 0x20,
     STATUS_READY = 0x40,
@@ -85,6 +82,11 @@ static bool is_ext(uint8_t command)
            command == CMD_VERIFY_EXT || command == CMD_READ_NATIVE_MAX_EXT;
 }
 
+static IDEUnit *selected_unit(IDEBus *bus)
+{
+    return &bus->units[bus->selected ? 1 : 0];
+}
+
 /* ---- interrupt ---- */
 
 static void update_irq(IDEBus *bus)
@@ -106,7 +108,7 @@ static void clear_irq(IDEBus *bus)
 
 /* ---- ends of commands ---- */
 
-static void end_transfer(IDEUnit *u)
+void ide_end_transfer(IDEUnit *u)
 {
     u->transfer = IDE_TRANSFER_NONE;
     u->pos = u->len = u->left = 0;
@@ -114,14 +116,14 @@ static void end_transfer(IDEUnit *u)
 
 static void succeed(IDEUnit *u)
 {
-    end_transfer(u);
+    ide_end_transfer(u);
     u->error = 0;
     u->status = STATUS_IDLE;
 }
 
 static void fail(IDEUnit *u, uint8_t error)
 {
-    end_transfer(u);
+    ide_end_transfer(u);
     u->error = error;
     u->status = STATUS_IDLE | STATUS_ERR;
 }
@@ -184,11 +186,6 @@ static uint32_t get_count(const IDEUnit *u, bool ext)
     return ext ? (u->nsector[0] | u->nsector[1] << 8 ?: 65536) : (u->nsector[0] ?: 256);
 }
 
-static bool in_disk(const IDEUnit *u, uint64_t lba, uint32_t count)
-{
-    return lba < u->sectors && count <= u->sectors - lba;
-}
-
 /* The registers point at the sector that it failed at. */
 static void fail_at(IDEUnit *u, uint8_t error)
 {
@@ -198,10 +195,10 @@ static void fail_at(IDEUnit *u, uint8_t error)
 
 /* ---- reading and writing ---- */
 
-/* Sectors that come next in one piece: not beyond the end of the disk, if it begins before it. */
+/* Sectors that come next, between two interrupts. */
 static uint32_t next_piece(const IDEUnit *u)
 {
-    return MIN(u->left, u->block);
+    return MIN(MIN(u->left, u->block), IDE_MAX_MULTIPLE);
 }
 
 static void read_piece(IDEUnit *u)
@@ -209,7 +206,7 @@ static void read_piece(IDEUnit *u)
     uint32_t n = next_piece(u);
     int ret;
 
-    if (!in_disk(u, u->lba, n)) {
+    if (!ide_in_disk(u, u->lba, n)) {
         fail_at(u, ERROR_NO_SECTOR);
         return;
     }
@@ -230,7 +227,7 @@ static void expect_piece(IDEUnit *u)
 {
     uint32_t n = next_piece(u);
 
-    if (!in_disk(u, u->lba, n)) {
+    if (!ide_in_disk(u, u->lba, n)) {
         fail_at(u, ERROR_NO_SECTOR);
         return;
     }
@@ -279,12 +276,18 @@ static void buffer_done(IDEBus *bus, IDEUnit *u)
     succeed(u);
 }
 
+static bool has_buffer(const IDEUnit *u)
+{
+    return u->dev && u->pos < u->len && u->len <= IDE_BUFFER_SIZE;
+}
+
 static uint32_t data_read(IDEBus *bus, IDEUnit *u, unsigned size)
 {
     uint8_t bytes[4] = { 0 };
     unsigned n;
 
-    if (u->transfer != IDE_TRANSFER_READ && u->transfer != IDE_TRANSFER_REPLY) {
+    if (!has_buffer(u) ||
+        (u->transfer != IDE_TRANSFER_READ && u->transfer != IDE_TRANSFER_REPLY)) {
         return 0;
     }
     n = MIN(size, u->len - u->pos);
@@ -301,7 +304,7 @@ static void data_write(IDEBus *bus, IDEUnit *u, uint32_t value, unsigned size)
     uint8_t bytes[4];
     unsigned n;
 
-    if (u->transfer != IDE_TRANSFER_WRITE) {
+    if (!has_buffer(u) || u->transfer != IDE_TRANSFER_WRITE) {
         return;
     }
     stl_le_p(bytes, value);
@@ -414,7 +417,7 @@ static void set_features(IDEUnit *u)
 
 static void set_signature(IDEUnit *u)
 {
-    end_transfer(u);
+    ide_end_transfer(u);
     u->error = 1; /* passed */
     u->nsector[0] = u->sector[0] = 1;
     u->lcyl[0] = u->hcyl[0] = 0;
@@ -460,7 +463,7 @@ static void verify(IDEUnit *u, bool ext)
 {
     uint64_t lba;
 
-    if (get_lba(u, ext, &lba) && in_disk(u, lba, get_count(u, ext))) {
+    if (get_lba(u, ext, &lba) && ide_in_disk(u, lba, get_count(u, ext))) {
         succeed(u);
     } else {
         fail(u, ERROR_NO_SECTOR);
@@ -536,7 +539,7 @@ static void simple_command(IDEUnit *u, uint8_t command)
 
 static void command_write(IDEBus *bus, uint8_t command)
 {
-    IDEUnit *u = &bus->units[bus->selected];
+    IDEUnit *u = selected_unit(bus);
 
     trace(ide_command, "unit %u command 0x%02x", bus->selected, command);
     clear_irq(bus);
@@ -548,7 +551,7 @@ static void command_write(IDEBus *bus, uint8_t command)
     if (!u->dev) {
         return;
     }
-    end_transfer(u);
+    ide_end_transfer(u);
     switch (command) {
     case CMD_READ:
     case CMD_READ_NO_RETRY:
@@ -581,7 +584,7 @@ static void command_write(IDEBus *bus, uint8_t command)
 
 static uint8_t register_read(IDEBus *bus, hwaddr addr)
 {
-    const IDEUnit *u = &bus->units[bus->selected];
+    const IDEUnit *u = selected_unit(bus);
     unsigned older = bus->control & CONTROL_OLDER ? 1 : 0;
 
     if (!u->dev) {
@@ -645,7 +648,7 @@ static uint64_t ide_command_read(void *opaque, hwaddr addr, unsigned size)
     uint8_t value;
 
     if (addr == REG_DATA) {
-        return data_read(bus, &bus->units[bus->selected], size);
+        return data_read(bus, selected_unit(bus), size);
     }
     value = register_read(bus, addr);
     if (addr == REG_STATUS) {
@@ -659,7 +662,7 @@ static void ide_command_write(void *opaque, hwaddr addr, uint64_t value, unsigne
     IDEBus *bus = opaque;
 
     if (addr == REG_DATA) {
-        data_write(bus, &bus->units[bus->selected], value, size);
+        data_write(bus, selected_unit(bus), value, size);
     } else {
         register_write(bus, addr, value);
     }
@@ -721,144 +724,3 @@ void ide_bus_reset(IDEBus *bus)
     reset_channel(bus);
     clear_irq(bus);
 }
-
-/* ---- saved state ---- */
-
-static bool transfer_needed(void *opaque)
-{
-    return ((IDEUnit *)opaque)->transfer != IDE_TRANSFER_NONE;
-}
-
-/* What the buffer's position and the command's rest may be, at any time of a transfer. */
-static bool transfer_is_possible(const IDEUnit *u)
-{
-    if (!u->dev || u->transfer == IDE_TRANSFER_NONE || u->transfer >= IDE_TRANSFER__MAX ||
-        u->pos >= u->len || u->len > IDE_BUFFER_SIZE || u->len % BDRV_SECTOR_SIZE) {
-        return false;
-    }
-    if (u->transfer == IDE_TRANSFER_REPLY) {
-        return u->len == BDRV_SECTOR_SIZE && u->left == 0;
-    }
-    return u->block >= 1 && u->block <= IDE_MAX_MULTIPLE && u->left <= 65536 &&
-           u->len <= u->block * BDRV_SECTOR_SIZE && u->lba <= u->sectors &&
-           (u->transfer != IDE_TRANSFER_WRITE || in_disk(u, u->lba, u->len / BDRV_SECTOR_SIZE));
-}
-
-static int transfer_post_load(void *opaque, int version_id)
-{
-    IDEUnit *u = opaque;
-
-    if (!transfer_is_possible(u)) {
-        error_report("IDE transfer of kind %u at sector %" PRIu64 " of %" PRIu64 ", %u sectors left, "
-                     "byte %u of %u is impossible", u->transfer, u->lba, u->sectors, u->left,
-                     u->pos, u->len);
-        return -EINVAL;
-    }
-    return 0;
-}
-
-static const VMStateDescription vmstate_transfer = {
-    .name = "ata_disk/transfer",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .needed = transfer_needed,
-    .post_load = transfer_post_load,
-    .fields = (const VMStateField[]){
-        VMSTATE_UINT8(transfer, IDEUnit),
-        VMSTATE_UINT8(block, IDEUnit),
-        VMSTATE_UINT8(ext, IDEUnit),
-        VMSTATE_UINT64(lba, IDEUnit),
-        VMSTATE_UINT32(left, IDEUnit),
-        VMSTATE_UINT32(pos, IDEUnit),
-        VMSTATE_UINT32(len, IDEUnit),
-        VMSTATE_BUFFER(buffer, IDEUnit),
-        VMSTATE_END_OF_LIST()
-    },
-};
-
-static int unit_pre_load(void *opaque)
-{
-    end_transfer(opaque);
-    return 0;
-}
-
-static int unit_post_load(void *opaque, int version_id)
-{
-    IDEUnit *u = opaque;
-
-    if (u->multiple > IDE_MAX_MULTIPLE || (u->multiple & (u->multiple - 1))) {
-        error_report("IDE disk with blocks of %u sectors: at most %d, and a power of two",
-                     u->multiple, IDE_MAX_MULTIPLE);
-        return -EINVAL;
-    }
-    if (u->dev && (!u->chs_heads || !u->chs_secs)) {
-        error_report("IDE disk with %u heads and %u sectors a track", u->chs_heads, u->chs_secs);
-        return -EINVAL;
-    }
-    if (u->dev) {
-        blk_set_enable_write_cache(u->dev->blk, u->write_cache);
-    }
-    return 0;
-}
-
-static const VMStateDescription vmstate_unit = {
-    .name = "ata_disk",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .pre_load = unit_pre_load,
-    .post_load = unit_post_load,
-    .fields = (const VMStateField[]){
-        VMSTATE_UINT64_EQUAL(sectors, IDEUnit, "the disk must have the same size on both sides"),
-        VMSTATE_UINT8(status, IDEUnit),
-        VMSTATE_UINT8(error, IDEUnit),
-        VMSTATE_UINT8(select, IDEUnit),
-        VMSTATE_UINT8_ARRAY(feature, IDEUnit, 2),
-        VMSTATE_UINT8_ARRAY(nsector, IDEUnit, 2),
-        VMSTATE_UINT8_ARRAY(sector, IDEUnit, 2),
-        VMSTATE_UINT8_ARRAY(lcyl, IDEUnit, 2),
-        VMSTATE_UINT8_ARRAY(hcyl, IDEUnit, 2),
-        VMSTATE_UINT8(multiple, IDEUnit),
-        VMSTATE_UINT8(write_cache, IDEUnit),
-        VMSTATE_UINT8(chs_heads, IDEUnit),
-        VMSTATE_UINT8(chs_secs, IDEUnit),
-        VMSTATE_END_OF_LIST()
-    },
-    .subsections = (const VMStateDescription *const[]){
-        &vmstate_transfer,
-        NULL
-    },
-};
-
-static int bus_post_load(void *opaque, int version_id)
-{
-    IDEBus *bus = opaque;
-
-    if (bus->selected >= IDE_UNITS) {
-        error_report("IDE channel with unit %u selected", bus->selected);
-        return -EINVAL;
-    }
-    for (unsigned i = 0; i < IDE_UNITS; i++) {
-        IDEUnit *u = &bus->units[i];
-
-        /* DRQ without data would have the guest wait for ever. */
-        if ((u->status & STATUS_DRQ) && u->transfer == IDE_TRANSFER_NONE) {
-            error_report("IDE unit %u asks for data, but no transfer came with it", i);
-            return -EINVAL;
-        }
-    }
-    return 0;
-}
-
-const VMStateDescription vmstate_ide_bus = {
-    .name = "ata_bus",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .post_load = bus_post_load,
-    .fields = (const VMStateField[]){
-        VMSTATE_UINT8(selected, IDEBus),
-        VMSTATE_UINT8(control, IDEBus),
-        VMSTATE_UINT8(irq_pending, IDEBus),
-        VMSTATE_STRUCT_ARRAY(units, IDEBus, IDE_UNITS, 1, vmstate_unit, IDEUnit),
-        VMSTATE_END_OF_LIST()
-    },
-};

@@ -1,5 +1,6 @@
 /*
- * ATA channels and disks from the inside: core.c has what the guest sees, qdev.c how they are made.
+ * ATA channels and disks from the inside: core.c has what the guest sees, qdev.c how they are made,
+ * vmstate.c what is saved.
  *
  * Locking: BQL.
  *
@@ -34,7 +35,6 @@ struct IDEDevice {
     uint64_t wwn;
     uint16_t rotation_rate;
     bool share_rw;
-    Error *blocker;             /* of migration; snapshot drives only */
 };
 
 /* What the data port is for. */
@@ -86,6 +86,15 @@ extern const MemoryRegionOps ide_command_ops;
 extern const MemoryRegionOps ide_control_ops;
 extern const VMStateDescription vmstate_ide_bus;
 
+#define IDE_STATUS_DRQ 0x08
+
+static inline bool ide_in_disk(const IDEUnit *u, uint64_t lba, uint32_t count)
+{
+    return lba < u->sectors && count <= u->sectors - lba;
+}
+
+/* Nothing is to go through the data port. */
+void ide_end_transfer(IDEUnit *u);
 /* As after power on. */
 void ide_bus_reset(IDEBus *bus);
 

@@ -9,7 +9,6 @@
 #include "hw/ide.h"
 #include "hw/qdev-properties-system.h"
 #include "hw/sysbus.h"
-#include "migration/blocker.h"
 #include "migration/vmstate.h"
 #include "qapi/error.h"
 #include "system/address-spaces.h"
@@ -101,17 +100,6 @@ static unsigned bus_number(IDEBus *bus)
     return ATA_CHANNEL(bus->qbus.parent)->index;
 }
 
-/* What such a drive's guest wrote is in this process alone. */
-static bool block_migration(IDEDevice *d, Error **errp)
-{
-    if (!blk_is_snapshot(d->blk)) {
-        return true;
-    }
-    error_setg(&d->blocker, "drive '%s' has snapshot=on: what the guest writes there does not "
-               "migrate", blk_name(d->blk));
-    return migrate_add_blocker(&d->blocker, errp) == 0;
-}
-
 static void ide_hd_realize(DeviceState *dev, Error **errp)
 {
     IDEDevice *d = IDE_HD(dev);
@@ -128,8 +116,7 @@ static void ide_hd_realize(DeviceState *dev, Error **errp)
     }
     if (!choose_unit(d, bus, errp) || !choose_geometry(d, errp) ||
         !choose_names(d, bus_number(bus), errp) ||
-        !blk_set_boot_order(d->blk, d->bootindex, bus_number(bus) * IDE_UNITS + d->unit, errp) ||
-        !block_migration(d, errp)) {
+        !blk_set_boot_order(d->blk, d->bootindex, bus_number(bus) * IDE_UNITS + d->unit, errp)) {
         return;
     }
     u = &bus->units[d->unit];
@@ -143,7 +130,6 @@ static void ide_hd_unrealize(DeviceState *dev)
     IDEUnit *u = &IDE_BUS(dev->parent_bus)->units[d->unit];
 
     memset(u, 0, sizeof(*u));
-    migrate_del_blocker(&d->blocker);
 }
 
 static const Property ide_hd_properties[] = {

@@ -70,6 +70,10 @@ static void ioapic_set_irq(void *opaque, int pin, int level)
         }
         return;
     }
+    if ((s->ioredtbl[pin] & (IOAPIC_ENTRY_MASKED | ENTRY_LEVEL)) ==
+        IOAPIC_ENTRY_MASKED) {
+        return; /* an edge that nobody wants to hear of is not kept */
+    }
     s->irr |= bit;
     serve_pin(s, pin);
 }

@@ -9,7 +9,7 @@
 #include "hw/qdev-properties.h"
 #include "system/blockdev.h"
 
-/* A drive by its id; the device has it from then on (blk_attach_dev). The field is a `BlockBackend *`. */
+/* A drive by its id, which is the device's from then on. The field is a `BlockBackend *`. */
 extern const PropertyInfo qdev_prop_drive;
 #define DEFINE_PROP_DRIVE(_n, _s, _f) DEFINE_PROP(_n, _s, _f, qdev_prop_drive, BlockBackend *)
 

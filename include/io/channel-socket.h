@@ -26,6 +26,7 @@ struct QIOChannelSocket {
     uint64_t zero_copy_sent;
     bool zero_copy_copied;           /* every completion since the last flush was a copy */
     bool unlink_on_close;            /* a unix listener's path goes with it */
+    bool bulk;                       /* set before connecting: much is going to be written */
 };
 
 /* An unconnected socket channel. */

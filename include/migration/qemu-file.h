@@ -16,6 +16,8 @@
 #ifndef MIGRATION_QEMU_FILE_H
 #define MIGRATION_QEMU_FILE_H
 
+#include "qemu/atomic.h"
+
 /* Take over the caller's reference to @ioc. */
 QEMUFile *qemu_file_new_input(QIOChannel *ioc);
 QEMUFile *qemu_file_new_output(QIOChannel *ioc);
@@ -91,6 +93,8 @@ static inline void qemu_put_sbe64s(QEMUFile *f, const int64_t *pv)
 void qemu_put_counted_string(QEMUFile *f, const char *name);
 /* Write out what is buffered.  0: it is out, even if another thread has set an error since. */
 int qemu_fflush(QEMUFile *f);
+/* What is written out from now on is added to *@counter, which outlives the file. */
+void qemu_file_set_counter(QEMUFile *f, Stat64 *counter);
 /* Bytes put so far, buffered ones included.  Any thread. */
 uint64_t qemu_file_transferred(QEMUFile *f);
 

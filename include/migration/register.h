@@ -35,6 +35,10 @@ typedef struct SaveVMHandlers {
     void (*state_pending_estimate)(void *opaque, uint64_t *must_precopy, uint64_t *can_postcopy);
     void (*state_pending_exact)(void *opaque, uint64_t *must_precopy, uint64_t *can_postcopy);
     int (*resume_prepare)(MigrationState *s, void *opaque);
+    /*
+     * With capability switchover-ack: must the source wait until qemu_loadvm_approve_switchover() was
+     * called for this handler?  Destination, after load_setup; BQL.
+     */
     bool (*switchover_ack_needed)(void *opaque);
 
     /* Payload of one section, whatever its type.  Load thread; BQL only around FULL sections. */
@@ -45,6 +49,11 @@ typedef struct SaveVMHandlers {
 
 int register_savevm_live(const char *idstr, uint32_t instance_id, int version_id,
                          const SaveVMHandlers *ops, void *opaque);
+/*
+ * A handler whose switchover_ack_needed said so is ready for the switchover; once each, on the load
+ * thread.  The last one lets the source know.  -EINVAL: nobody had asked for it.
+ */
+int qemu_loadvm_approve_switchover(void);
 void unregister_savevm(VMStateIf *obj, const char *idstr, void *opaque);
 
 #endif

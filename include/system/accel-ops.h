@@ -43,6 +43,11 @@ struct AccelOpsClass {
     /** Default: set the bits, and kick. */
     void (*handle_interrupt)(struct CPUState *cpu, int mask);
 
+    /** Pages of a vCPU's dirty ring, 0 where there is none. Default: 0. */
+    uint32_t (*dirty_ring_size)(void);
+    /** Pages noted in it since the start. Any thread, with or without the BQL. */
+    uint64_t (*count_dirty_pages)(struct CPUState *cpu);
+
     /** Nanoseconds of the virtual clock; default: util/timer.c's. */
     int64_t (*get_virtual_clock)(void);
     void (*set_virtual_clock)(int64_t time);

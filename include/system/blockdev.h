@@ -1,8 +1,8 @@
 /*
  * Drives: what `-drive` and its relatives describe, and the images behind them.
  *
- * A drive (BlockBackend) is a raw image that is read and written by bytes, synchronously. It is made
- * by the command line, found by its id, and attached to at most one device, which from then on is
+ * A drive (BlockBackend) is a raw image that is read and written by bytes, synchronously. It is
+ * made by the command line, found by its id, and attached to at most one device, which from then on is
  * the only one that writes. All drives live as long as the program.
  *
  * The image of a guest that moves is open in source and destination at once, and belongs to the
@@ -52,12 +52,18 @@ const char *blk_name(const BlockBackend *blk);
 /* Bytes; always whole sectors, the last of which is filled with zeroes. */
 int64_t blk_getlength(const BlockBackend *blk);
 bool blk_is_writable(const BlockBackend *blk);
-/* Opened with BDRV_O_SNAPSHOT. */
-bool blk_is_snapshot(const BlockBackend *blk);
 bool blk_enable_write_cache(const BlockBackend *blk);
 void blk_set_enable_write_cache(BlockBackend *blk, bool wce);
-/* The guest that writes here is ours to run: not while it comes in, not after it has moved. */
+/*
+ * The guest that writes here is ours to run: not while it comes in, not after it has moved, and not
+ * between its arrival and its start (bdrv_inactivate_all()).
+ */
 bool blk_is_active(void);
+/*
+ * A guest has come that does not run yet: who sent it may still take it back, so that its images belong
+ * to nobody until it is started here.
+ */
+void bdrv_inactivate_all(void);
 
 /* Within the image, else -EINVAL. Writes of a side that is not active are -EPERM. */
 int blk_pread(BlockBackend *blk, int64_t offset, int64_t bytes, void *buf);
@@ -78,8 +84,8 @@ DeviceState *blk_get_attached_dev(const BlockBackend *blk);
 bool blk_set_boot_order(BlockBackend *blk, int32_t bootindex, unsigned position, Error **errp);
 
 /**
- * drive_read_boot_sector: the first sector of the drive to boot from, into 512 bytes at @buf. Drives
- * that do not end with 0x55 0xaa there are passed over. False without an error: no drive boots.
+ * drive_read_boot_sector: the first sector of the drive to boot from, into 512 bytes at @buf.
+ * Drives that do not end with 0x55 0xaa there are passed over. False without an error: no drive boots.
  */
 bool drive_read_boot_sector(uint8_t *buf, Error **errp);
 

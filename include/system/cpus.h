@@ -81,9 +81,19 @@ bool cpus_check_register_errors(Error **errp);
 /** For accelerators: keep @err (taken over) for it, with the CPU's number. */
 void cpu_set_register_error(CPUState *cpu, Error *err);
 
+/** Pages that fit into a vCPU's dirty ring; 0: the accelerator has none, or not for this machine. */
+uint32_t cpus_dirty_ring_size(void);
+/**
+ * Pages that the CPU's ring has noted so far, those that are still in it included. A page counts again
+ * when it is written after the ring was emptied. Any thread.
+ */
+uint64_t cpu_count_dirty_pages(CPUState *cpu);
+
 /**
  * The place where throttling hangs itself in (migration's cpu-throttle, dirtylimit): called on a
- * vCPU's thread with the BQL held after each stretch of guest code. NULL: none. Set under the BQL.
+ * vCPU's thread with the BQL held, each time before a vCPU that may run goes back to guest code. It
+ * may sleep on cpu->halt_cond; it returns at once when cpu->stop is set, and does work that is
+ * queued. NULL: none. Set under the BQL.
  */
 typedef void (*cpu_exit_hook)(CPUState *cpu);
 void cpus_set_exit_hook(cpu_exit_hook hook);

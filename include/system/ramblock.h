@@ -31,7 +31,7 @@ typedef uint64_t ram_addr_t;
 #define RAM_READONLY   (1u << 6) /* mapped without PROT_WRITE */
 #define RAM_NORESERVE  (1u << 7)
 #define RAM_READONLY_FD (1u << 11)
-
+#define RAM_NAMED_FILE (1u << 12) /* of a file that other processes find by its name */
 
 struct RAMBlock {
     /* Set when the block is made; constant afterwards unless said otherwise. */
@@ -64,6 +64,7 @@ struct RAMBlock {
     unsigned long *clear_bmap;
     uint8_t clear_bmap_shift;
     unsigned long *receivedmap;
+    bool arrived;              /* atomic: records have come for it (incoming) */
     void *migration_opaque;    /* per-block data of the page encoder or placer */
 
     QLIST_ENTRY(RAMBlock) next;
@@ -116,6 +117,10 @@ static inline bool qemu_ram_is_migratable(const RAMBlock *rb)
 static inline bool qemu_ram_is_shared(const RAMBlock *rb)
 {
     return rb->flags & RAM_SHARED;
+}
+static inline bool qemu_ram_is_named_file(const RAMBlock *rb)
+{
+    return rb->flags & RAM_NAMED_FILE;
 }
 static inline void *qemu_ram_get_host_addr(const RAMBlock *rb)
 {

@@ -157,7 +157,7 @@ void x86_cpu_reset_state(X86CPU *cpu)
     env->star = env->lstar = env->cstar = env->fmask = env->kernelgsbase = 0;
     env->vm_hsave = 0;
     env->pat = 0x0007040600070406ull;
-    /* KVM takes a write of 0 for an attempt to keep CPUs in step, so that it begins with 1 there. */
+    /* KVM takes a write of 0 for an attempt to keep CPUs in step: it begins with 1 there. */
     env->tsc = kvm_enabled();
     env->tsc_adjust = env->tsc_deadline = env->tsc_aux = env->xss = 0;
     env->tsc_valid = true;

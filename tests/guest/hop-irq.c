@@ -566,7 +566,7 @@ static void not_too_many(struct hop *h, const char *what, u64 ticks, u64 elapsed
 {
     u64 most = elapsed / khz * hz / 1000;
 
-    most += most / 4 + hz;
+    most += most + hz;
     if (ticks > most) {
         fail(h, what, elapsed, most, ticks);
     }

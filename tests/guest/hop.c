@@ -383,10 +383,10 @@ static void send_ipi(struct hop *h, u64 now)
     if (to->ipi_got == h->ipi_sent) {
         h->ipi_sent++;
         h->ipi_sent_at = now;
-        lapic_ipi(to->index, IRQ_IPI);
         if (fault("ipi")) {
-            lapic_ipi(to->index, IRQ_IPI);
+            h->ipi_sent++;                      /* as if one had been lost */
         }
+        lapic_ipi(to->index, IRQ_IPI);
     } else if (now > h->ipi_sent_at && now - h->ipi_sent_at > (u64)option.dead * khz) {
         fail(h, "ipi lost", to->index, h->ipi_sent, to->ipi_got);
     }
@@ -484,7 +484,7 @@ static void level3_check(struct hop *h)
         fail(h, "timer silent", 0, (u64)option.dead * khz, now - h->tick_last);
     }
     most = (now - h->tick_first) / khz * 1000 / option.tick;
-    most += most / 4 + 1000000 / option.tick;
+    most += most + 1000000 / option.tick;
     if (h->ticks > most) {
         fail(h, "timer fast", now - h->tick_first, most, h->ticks);
     }

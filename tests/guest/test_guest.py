@@ -22,7 +22,7 @@ sys.path[:0] = [os.path.join(HERE, '..', '..', 'scripts'), HERE]
 
 import check                                                    # noqa: E402
 from vmtools import migrate, tap                                # noqa: E402
-from vmtools.machine import (MICROVM, Machine, SerialTap,       # noqa: E402
+from vmtools.machine import (MICROVM, Machine, SerialSocket, SerialTap,  # noqa: E402
                              interface_version)
 
 GUESTS = os.environ.get('GUEST_DIR', HERE)
@@ -300,6 +300,54 @@ class Guests(Emulated):
 
     def test_migrate_two_vcpus(self):
         self.migrate('ring=3 vcpus=2 size=8M hot=4M rate=4000 words=1024', vcpus=2)
+
+
+class HopGuests(Emulated):
+    """The hopping guest runs, and notices whatever is wrong."""
+
+    def hop(self, name, append, machine='microvm,acpi=off,pit=on,pic=on,rtc=on', vcpus=1):
+        serial = SerialSocket(os.path.join(self.directory.name, name + '.serial'))
+        self.addCleanup(serial.close)
+        m = Machine(BINARY, ['-M', machine, '-accel', accelerator(), '-m', '32M', '-smp',
+                             str(vcpus), '-kernel', os.path.join(GUESTS, 'hop64.elf'), '-append',
+                             f'vcpus={vcpus} every=10 avx=0 dead=60000 jump=60000 {append}'],
+                    name, self.directory.name, serial=serial)
+        self.addCleanup(m.end)
+        return m
+
+    def test_runs(self):
+        for vcpus, machine, append in ((1, MICROVM, ''),
+                                       (2, 'microvm,acpi=off,pit=on,pic=on,rtc=on',
+                                        'pit=pic rtc=pic serial=pic'),
+                                       (2, 'microvm,acpi=off,pit=on,pic=on,rtc=on',
+                                        'pit=ioapic rtc=ioapic')):
+            with self.subTest(vcpus=vcpus, append=append):
+                m = self.hop(f'm{vcpus}{append[4:6]}', append, machine, vcpus)
+                self.expect(m, lambda t: t.count('\n') > 4 or 'E:' in t)
+                m.serial.send(bytes(0x21 + i % 93 for i in range(100)))
+                self.expect(m, lambda t: 'rx=100 ' in t or 'E:' in t)
+                self.assertNotIn('E:', m.serial.text())
+                m.end()
+
+    def test_notices_faults(self):
+        """Each thing that it looks at is made wrong once, from inside."""
+        for fault, says in (('gpr', 'gpr'), ('x87', 'x87 tags'), ('xmm', 'xmm'), ('fs', 'fs base'),
+                            ('memory', 'memory'), ('tsc', 'tsc back'), ('timer', 'timer silent'),
+                            ('msr', 'msr'), ('dr', 'dr'), ('lapic', 'lapic'), ('ipi', 'ipi count'),
+                            ('ioapic', 'ioapic'), ('pit', 'pit mode'), ('cmos', 'cmos'),
+                            ('scratch', 'serial scratch')):
+            with self.subTest(fault=fault):
+                m = self.hop('f-' + fault, f'pit=ioapic rtc=ioapic fault={fault} at=2')
+                self.expect(m, lambda t: 'E:' in t and t.endswith('\n'))
+                self.assertRegex(m.serial.text(), rf'E: vcpu 0 turn \d+ {says} at')
+                m.end()
+
+    def test_notices_wrong_input(self):
+        m = self.hop('input', '')
+        self.expect(m, lambda t: t.count('\n') > 2)
+        m.serial.send(b'!"$')
+        self.expect(m, lambda t: 'E:' in t and t.endswith('\n'))
+        self.assertIn('serial in at 0000000000000002', m.serial.text())
 
 
 class BootSector(Emulated):

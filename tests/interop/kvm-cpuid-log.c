@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-int ioctl(int fd, unsigned long request, ...)
+__attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, ...)
 {
     static int (*real)(int, unsigned long, ...);
     static int tables;

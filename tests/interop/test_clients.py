@@ -3,9 +3,9 @@
 """Programs that drive QEMU over QMP find here what they count on.
 
 An asyncio client that pipelines requests and matches replies by id, as the package qemu.qmp does;
-a shell that completes commands from what the program tells about itself, as qmp-shell does. Every
-test runs against this program and, where they are installed, against the real QEMUs, so that no test
-asks for more than QEMU gives.
+a shell that completes commands from what the program tells about itself, as qmp-shell does.
+Every test runs against this program and, where they are installed, against the real QEMUs, so that
+none asks for more than QEMU gives.
 """
 
 import asyncio
@@ -294,7 +294,8 @@ class Protocol:
 
     async def test_reconnect(self):
         """Gone in the middle of requests and of a message; the next one starts afresh."""
-        for left in (b'', b'{"execute": "query-st', b'{"execute": "query-status"}' * 50, b'\xff{{['):
+        for left in (b'', b'{"execute": "query-st', b'{"execute": "query-status"}' * 50,
+                     b'\xff{{['):
             client = await self.client()
             client.writer.write(left)
             await client.close()
@@ -434,7 +435,7 @@ class Shell:
             text = await client.run('human-monitor-command', **{'command-line': line})
             self.assertTrue(text.endswith('\r\n'), text[-20:])
             names = [name for row in text.splitlines() if ' -- ' in row
-                     for name in row.split('[')[0].split(' ')[0 if line == 'help' else 1].split('|')]
+                     for name in row.split(' ')[0 if line == 'help' else 1].split('|')]
             self.assertTrue(names)
             words.append(names)
         for name in ('help', 'info', 'migrate', 'quit', 'cont', 'c', 'stop'):

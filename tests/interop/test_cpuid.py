@@ -5,10 +5,10 @@ a guest finds it.
 
 What goes to KVM is seen by a library that is preloaded into both (kvm-cpuid-log.c); the guest is
 tests/guest/cpuid.S. Some models make QEMU set an MSR that not every host's KVM takes, and then it
-ends: those are counted, and compared without their feature arch-capabilities.
+ends: those are compared without their feature arch-capabilities.
 
-GODWIT_BINARY, QEMU_BINARY and QEMU_NEW_BINARY name the programs, CPUID_LOG_LIBRARY the library, GUEST_DIR the guests'
-directory.
+GODWIT_BINARY, QEMU_BINARY and QEMU_NEW_BINARY name the programs, CPUID_LOG_LIBRARY the library,
+GUEST_DIR the directory of the guests.
 """
 
 import os
@@ -46,7 +46,8 @@ def table(binary, cpu, more=()):
         path = os.path.join(directory, 'cpuid')
         wrapper = os.path.join(directory, os.path.basename(binary))
         with open(wrapper, 'w', encoding='utf-8') as f:
-            f.write(f"#!/bin/sh\nLD_PRELOAD='{LIBRARY}' CPUID_LOG='{path}' exec '{binary}' \"$@\"\n")
+            f.write(f"#!/bin/sh\nLD_PRELOAD='{LIBRARY}' CPUID_LOG='{path}' "
+                    f"exec '{binary}' \"$@\"\n")
         os.chmod(wrapper, 0o755)
         with Machine(wrapper, ['-M', MICROVM, '-accel', 'kvm', '-m', '16M', '-S', '-cpu', cpu,
                                *more], directory=directory):

@@ -176,11 +176,12 @@ add_chains('Kvm', 'kvm', [
     ((OLDER, GODWIT), SMALL, 1),
     ((NEWER, GODWIT), SMALL, 2),
     ((OLDER, GODWIT, NEWER, GODWIT), ALL, 1),
-    ((NEWER, GODWIT, OLDER, GODWIT), ALL_PIC, 2),
+    ((NEWER, GODWIT, OLDER, GODWIT), ALL, 2),
+    ((GODWIT, GODWIT), ALL_PIC, 2),
 ])
 add_chains('Tcg', 'tcg', [
     ((GODWIT, GODWIT), SMALL, 1),
-    ((GODWIT, GODWIT), ALL, 2),
+    ((GODWIT, GODWIT), ALL_PIC, 2),
 ])
 del add_chains
 

@@ -250,6 +250,28 @@ def with_options(kinds, name, feature, arguments=(), capabilities=(), uri=True, 
     return {test.__name__: test}
 
 
+def shared_memory(kinds):
+    """x-ignore-shared: what both map from the same file is not sent."""
+    def test(self):
+        ram = self.path('ram')
+        fill(ram, 'random')
+        source = self.machine(kinds[0], 'source', *for_older(BINARIES[kinds[0]], BINARIES[kinds[1]]),
+                              ram=ram)
+        there = self.machine(kinds[1], 'destination', '-incoming', 'defer', ram=ram)
+        migrate.set_up(source, ['x-ignore-shared'])
+        migrate.set_up(there, ['x-ignore-shared'])
+        there.command('migrate-incoming', uri='unix:' + self.path('migration'))
+        info, _ = migrate.run(source, there, 'unix:' + self.path('migration'),
+                              destination_capabilities=())
+        self.assertEqual(info['ram']['normal'] + info['ram']['duplicate'], 0)
+        self.assertLess(info['ram']['transferred'], 65536)
+        there.save_memory(0, RAM_SIZE, self.path('arrived'))
+        self.assertIsNone(same(ram, self.path('arrived')))
+        self.figures = {'transferred': info['ram']['transferred'], 'total-ms': info['total-time']}
+    test.cases = [row(kinds, 'unix', 'x-ignore-shared')]
+    return {'test_ignore_shared': test}
+
+
 def special_cases(kinds):
     """With what can be switched on in both programs."""
     tests = {}
@@ -258,8 +280,11 @@ def special_cases(kinds):
                               capabilities=['multifd'],
                               **{'multifd-compression': method, 'multifd-channels': 3})
     tests |= with_options(kinds, 'return_path', 'return-path', capabilities=['return-path'])
+    tests |= shared_memory(kinds)
     tests |= with_options(kinds, 'uuid', 'validate-uuid', ['-uuid', UUID], ['validate-uuid'])
     if NEWER in kinds:
+        tests |= with_options(kinds, 'switchover_ack', 'switchover-ack',
+                              capabilities=['return-path', 'switchover-ack'])
         tests |= with_options(kinds, 'channels', 'address as a list of channels', uri=False)
         tests |= with_options(kinds, 'switchover_start', 'SWITCHOVER_START and return path',
                               ['-global', 'migration.send-switchover-start=on'], ['return-path'])

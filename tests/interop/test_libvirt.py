@@ -33,10 +33,13 @@ def why_not():
     """The reason to skip all of this; None if there is none."""
     if VIRSH is None:
         return 'libvirt is not installed (libvirt-clients)'
+    if NAMESPACE and shutil.which(NAMESPACE[0]) is None:
+        return 'there is no unshare (util-linux)'
     with tempfile.TemporaryDirectory(prefix='godwit-libvirt-') as directory:
         done = virsh(directory, 'uri')      # starts the driver, and asks no emulator
     if done.returncode:
-        return f'the driver (libvirt-daemon-driver-qemu) does not start: {done.stderr.strip()[-300:]}'
+        return ('the driver (libvirt-daemon-driver-qemu) does not start: '
+                + done.stderr.strip()[-300:])
     return None
 
 
@@ -52,7 +55,7 @@ def virsh(directory, *arguments):
                    'PATH': os.path.join(directory, 'bin')}
     for name in ('XDG_CACHE_HOME', 'XDG_CONFIG_HOME', 'XDG_DATA_HOME', 'LIBVIRT_DEFAULT_URI'):
         environment.pop(name, None)
-    namespace = [shutil.which(NAMESPACE[0]) or NAMESPACE[0], *NAMESPACE[1:]] if NAMESPACE else []
+    namespace = [shutil.which(NAMESPACE[0]), *NAMESPACE[1:]] if NAMESPACE else []
     return subprocess.run(
         [*namespace, VIRSH, '-q', '-c', f'qemu:///embed?root={directory}/root', *arguments],
         env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,

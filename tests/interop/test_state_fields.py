@@ -93,7 +93,7 @@ def explained(section, instance, name, fields, old, new, through):
     return False
 
 
-class Fields(unittest.TestCase):
+class Saving(unittest.TestCase):
     def setUp(self):
         reason = why_not('kvm')
         if reason:
@@ -120,6 +120,8 @@ class Fields(unittest.TestCase):
         migrate.run(machine, None, 'exec:cat >' + path)
         return path
 
+
+class Fields(Saving):
     def compare(self, before, after, through):
         """Answers the differences as texts, and how many fields were compared."""
         differences, count = [], 0
@@ -162,6 +164,37 @@ class Fields(unittest.TestCase):
                      and (name, at) != ('microvm.ram', WRITTEN_BY_KVM)]
             self.assertEqual(pages, [], f'pages of RAM block {name} differ')
         self.figures['fields'] = count
+
+
+class Patched(Saving):
+    """The guest itself notices when a program brings it a register that is another one."""
+
+    def test_patched_registers(self):
+        # What the guest has in there, as it stands in the stream, and what it says then.
+        for value, what in ((0x00007fffdeadbee0, 'msr at 00000000c0000083'),
+                            (0x0000123456789ab0, 'msr at 0000000000000175'),
+                            (0x0000333344445550, 'dr at 0000000000000002')):
+            with self.subTest(what=what):
+                self.patched(value, what)
+
+    def patched(self, value, what):
+        chain = (GODWIT, GODWIT)
+        name = f'{value:x}'
+        here = self.machine(GODWIT, 'from' + name, chain, SMALL, 1)
+        self.assertTrue(here.serial.wait(lambda t: t.count('h n=') > 1, 60, here.alive))
+        here.command('stop')
+        path = self.save(here, 'stream' + name)
+        with open(path, 'r+b') as f:
+            data = f.read()
+            self.assertEqual(data.count(value.to_bytes(8, 'big')), 1)
+            f.seek(data.index(value.to_bytes(8, 'big')))
+            f.write((value ^ 0x1000).to_bytes(8, 'big'))
+        there = self.machine(GODWIT, 'to' + name, chain, SMALL, 1, '-incoming', 'exec:cat ' + path)
+        migrate.wait_status(there)
+        there.command('cont')
+        self.assertTrue(there.serial.wait(lambda t: 'E:' in t and t.endswith('\n'), 60, there.alive),
+                        there.serial.text() + there.stderr())
+        self.assertIn(what, there.serial.text())
 
 
 def show(value):

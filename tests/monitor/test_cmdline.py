@@ -476,7 +476,8 @@ class Confined(MachineTest):
         if self._testMethodName not in self.WITHOUT_SANDBOX and not sandbox_built(self):
             self.skipTest('built without libseccomp')
 
-    WITHOUT_SANDBOX = ('test_another_user_and_root', 'test_async_teardown', 'test_old_names')
+    WITHOUT_SANDBOX = ('test_another_user_and_root', 'test_everything_in_the_background',
+                       'test_async_teardown', 'test_old_names')
     ALL = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'
 
     def status_of(self, process):
@@ -552,6 +553,29 @@ class Confined(MachineTest):
         self.assertEqual(status['Groups'].split(), ['2345'])
         self.assertEqual(os.readlink(f'/proc/{process.pid}/root'), self.dir.name)
         self.assert_quits(process, c)
+
+    def test_everything_in_the_background(self):
+        if os.geteuid():
+            self.skipTest('only root can become another user')
+        os.chmod(self.dir.name, 0o755)
+        qmp, pidfile = self.path('qmp'), self.path('pid')
+        done = subprocess.run([BINARY, *PLAIN, '-daemonize', '-pidfile', pidfile, '-qmp',
+                               f'unix:{qmp},server=on,wait=off', '-run-with',
+                               f'async-teardown=on,user=1234:2345,chroot={self.dir.name}'],
+                              timeout=TIMEOUT, check=False, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual((done.returncode, done.stdout), (0, b''))
+        c = self.new_client(qmp)
+        with open(pidfile, encoding='ascii') as f:
+            pid = int(f.read())
+        for fd in range(3):
+            self.assertEqual(os.readlink(f'/proc/{pid}/fd/{fd}'), '/dev/null')
+        self.assertEqual(os.readlink(f'/proc/{pid}/cwd'), self.dir.name)
+        c.send({'execute': 'quit'})
+        end = time.monotonic() + TIMEOUT
+        while os.path.exists(f'/proc/{pid}') and \
+                os.path.exists(f'/proc/{pid}/exe'):
+            self.assertLess(time.monotonic(), end)
 
     def test_async_teardown(self):
         """A helper that shares memory, and nothing else, and goes when the program has gone."""

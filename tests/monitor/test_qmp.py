@@ -468,5 +468,77 @@ class Descriptors(MachineTest):
         self.assert_quits(process, c)
 
 
+class Parts(MachineTest):
+    """Questions about parts of a machine, those it has and those that no machine here has."""
+
+    def test_absent(self):
+        _, c = self.start_qmp()
+        for name in ('query-jobs', 'query-pci', 'query-memory-devices', 'query-rx-filter',
+                     'query-tpm', 'query-tpm-models', 'query-tpm-types', 'query-mice'):
+            self.assertEqual(c.run(name), {'return': []}, name)
+        self.assertEqual(c.run('query-replay'), {'return': {'mode': 'none', 'icount': 0}})
+        self.assertEqual(c.run('query-display-options'), {'return': {'type': 'none'}})
+        self.assert_error(c.run('query-balloon'), 'DeviceNotActive', 'No balloon device')
+        self.assert_error(c.run('query-rx-filter', {'name': 'n'}), 'GenericError',
+                          'invalid net client name: n')
+        self.assert_error(c.run('client_migrate_info', {'protocol': 'spice', 'hostname': 'h'}),
+                          'DeviceNotActive', 'SPICE is not in use')
+        self.assertEqual(c.run('announce-self', {'initial': 50, 'max': 550, 'rounds': 5,
+                                                 'step': 50}), {'return': {}})
+
+    def test_this_machine(self):
+        for machine, has_acpi, wakes in (('none', False, False), ('microvm', True, False),
+                                         ('microvm,acpi=off', False, False), ('pc', True, True)):
+            with self.subTest(machine=machine):
+                process, c = self.start_qmp('-M', machine, '-S')
+                self.assertEqual(c.run('query-current-machine')['return'],
+                                 {'wakeup-suspend-support': wakes})
+                reply = c.run('query-acpi-ospm-status')
+                if has_acpi:
+                    self.assertEqual(reply, {'return': []})
+                else:
+                    self.assert_error(reply, 'GenericError', 'missing ACPI device')
+                self.assert_error(c.run('query-hotpluggable-cpus'), 'GenericError',
+                                  'machine does not support hot-plugging CPUs')
+                self.assert_quits(process, c)
+
+    def test_plugging(self):
+        """Every check has its own answer; the machine is as before afterwards."""
+        _, c = self.start_qmp('-M', 'pc', '-S')
+        before = c.run('qom-list', {'path': '/machine/unattached'})
+        for arguments, words in (({}, "Parameter 'driver' is missing"),
+                                 ({'driver': 'nope'}, 'is not a valid device model name'),
+                                 ({'driver': 'device'}, 'expects a non-abstract device type'),
+                                 ({'driver': 'kvmclock'}, 'expects a pluggable device type'),
+                                 ({'driver': 'isa-debug-exit', 'bus': 'nope'},
+                                  "Bus 'nope' not found"),
+                                 ({'driver': 'isa-debug-exit', 'bus': 'main-system-bus'},
+                                  "can't go on System bus"),
+                                 ({'driver': 'isa-debug-exit', 'id': 'x'},
+                                  "Bus 'isa.0' does not support hotplugging")):
+            self.assert_error(c.run('device_add', arguments), 'GenericError', words)
+        self.assert_error(c.run('device_del', {'id': 'x'}), 'DeviceNotFound',
+                          "Device 'x' not found")
+        self.assert_error(c.run('device_del', {'id': '/machine'}), 'GenericError',
+                          '/machine is not a device')
+        self.assertEqual(c.run('qom-list', {'path': '/machine/unattached'}), before)
+
+    def test_cold_plugged_device_stays(self):
+        _, c = self.start_qmp('-M', 'pc', '-S', '-device', 'isa-debug-exit,id=x')
+        self.assert_error(c.run('device_del', {'id': 'x'}), 'GenericError',
+                          "Bus 'isa.0' does not support hotplugging")
+
+    def test_machine_options(self):
+        """-machine's parameters are those of all machines, each once."""
+        _, c = self.start_qmp()
+        options = c.run('query-command-line-options', {'option': 'machine'})['return']
+        self.assertEqual([option['option'] for option in options], ['machine'])
+        parameters = [(p['name'], p['type']) for p in options[0]['parameters']]
+        for name, kind in (('type', 'string'), ('pic', 'boolean'), ('isa-serial', 'boolean'),
+                           ('memory-backend', 'string'), ('mem-merge', 'boolean')):
+            self.assertIn((name, kind), parameters)
+        self.assertEqual(len({name for name, _ in parameters}), len(parameters))
+
+
 if __name__ == '__main__':
     main()

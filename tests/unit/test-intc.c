@@ -258,13 +258,12 @@ static void test_ioapic(void)
     apic_write(1, 0xb0, 0);
     g_assert_false(wants(1));
 
-    /* A masked edge comes when it is let in. */
+    /* A masked edge is lost, as it is in QEMU. */
     ioapic_set(0x10 + 2 * 4, 0x10041);
     qemu_irq_pulse(gsi[4]);
     g_assert_false(wants(1));
     ioapic_set(0x10 + 2 * 4, 0x41);
-    g_assert_cmphex(take(1), ==, 0x41);
-    apic_write(1, 0xb0, 0);
+    g_assert_false(wants(1));
 
     /* A level: once, and again after its end while it is up. */
     ioapic_set(0x10 + 2 * 10, 0x8000 | 0x51);

@@ -140,13 +140,13 @@ static void test_channels(void)
     Error *err = NULL;
 
     g_assert_false(migrate_channels_parse(NULL, false, NULL, &none, NULL, &err));
-    test_expect_error(&err, "exactly one");
+    test_expect_error(&err, "need either");
     g_assert_false(migrate_channels_parse(NULL, true, NULL, &none, NULL, &err));
     test_expect_error(&err, "no main entry");
 
     QAPI_LIST_PREPEND(list, channel(MIGRATION_CHANNEL_TYPE_CPR, "unix:/cpr"));
     g_assert_false(migrate_channels_parse("tcp:h:1", true, list, &none, NULL, &err));
-    test_expect_error(&err, "exactly one");
+    test_expect_error(&err, "need either");
     g_assert_false(migrate_channels_parse(NULL, true, list, &none, NULL, &err));
     test_expect_error(&err, "cpr");
     g_assert_false(migrate_channels_parse(NULL, true, list, &none, &cpr, &err));

@@ -85,22 +85,22 @@ static void refuse_number(const char *name, const char *value, const char *expec
 
 static void test_number_ranges(void)
 {
-    refuse_number("i8", "128", "Parameter 'i8' expects an integer of 8 bits");
-    refuse_number("i8", "-129", "Parameter 'i8' expects an integer of 8 bits");
-    refuse_number("i16", "32768", "Parameter 'i16' expects an integer of 16 bits");
-    refuse_number("i32", "2147483648", "Parameter 'i32' expects an integer of 32 bits");
+    refuse_number("i8", "128", "Parameter 'i8' expects int8_t");
+    refuse_number("i8", "-129", "Parameter 'i8' expects int8_t");
+    refuse_number("i16", "32768", "Parameter 'i16' expects int16_t");
+    refuse_number("i32", "2147483648", "Parameter 'i32' expects int32_t");
     refuse_number("i64", "9223372036854775808",
                   "Invalid parameter type for 'i64', expected: integer");
     refuse_number("i", "99999999999999999999999",
                   "Invalid parameter type for 'i', expected: integer");
     refuse_number("i", "1.0", "Invalid parameter type for 'i', expected: integer");
-    refuse_number("u8", "256", "Parameter 'u8' expects an unsigned integer of 8 bits");
-    refuse_number("u16", "-1", "Parameter 'u16' expects an unsigned integer");
-    refuse_number("u32", "4294967296", "Parameter 'u32' expects an unsigned integer of 32 bits");
+    refuse_number("u8", "256", "Parameter 'u8' expects uint8_t");
+    refuse_number("u16", "-1", "Parameter 'u16' expects uint64");
+    refuse_number("u32", "4294967296", "Parameter 'u32' expects uint32_t");
     refuse_number("u64", "18446744073709551616",
-                  "Invalid parameter type for 'u64', expected: integer");
-    refuse_number("u64", "-1", "Parameter 'u64' expects an unsigned integer");
-    refuse_number("sz", "\"1G\"", "Invalid parameter type for 'sz', expected: integer");
+                  "Parameter 'u64' expects uint64");
+    refuse_number("u64", "-1", "Parameter 'u64' expects uint64");
+    refuse_number("sz", "\"1G\"", "Parameter 'sz' expects uint64");
     refuse_number("n", "\"1\"", "Invalid parameter type for 'n', expected: number");
     refuse_number("n", "true", "Invalid parameter type for 'n', expected: number");
 }
@@ -240,7 +240,7 @@ static void test_lists(void)
     g_assert_null(VISIT_JSON(Lists, "{ 'moods': [ 'sad', 'mad' ] }", &err));
     g_assert_cmpstr(err, ==, "Parameter 'moods[1]' does not accept value 'mad'");
     g_assert_null(VISIT_JSON(Lists, "{ 'u16': [ 0, 65536 ] }", &err));
-    g_assert_cmpstr(err, ==, "Parameter 'u16[1]' expects an unsigned integer of 16 bits");
+    g_assert_cmpstr(err, ==, "Parameter 'u16[1]' expects uint16_t");
 }
 
 static void test_keyval(void)

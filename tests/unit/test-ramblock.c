@@ -63,6 +63,23 @@ static void test_resize(void)
     g_assert_cmpint(qemu_ram_resize(rb, 257 * KiB, &err), <, 0);
     error_free_or_abort(&err);
     g_assert_cmpint(resizes, ==, 2);
+
+    /* Only whole units; never nothing. */
+    qemu_ram_set_resize_unit(rb, 64 * KiB);
+    g_assert_cmpint(qemu_ram_resize(rb, 96 * KiB, &err), <, 0);
+    g_assert_nonnull(strstr(error_get_pretty(err), "0x18000"));
+    g_assert_nonnull(strstr(error_get_pretty(err), "0x10000"));
+    error_free_or_abort(&err);
+    g_assert_cmpint(qemu_ram_resize(rb, 0, &err), <, 0);
+    error_free_or_abort(&err);
+    g_assert_cmpint(qemu_ram_resize(rb, 192 * KiB, &error_abort), ==, 0);
+    g_assert_cmpint(resizes, ==, 3);
+
+    /* Not while it is being sent. */
+    rb->bmap = bitmap_new(rb->max_length >> TARGET_PAGE_BITS);
+    g_assert_cmpint(qemu_ram_resize(rb, 64 * KiB, &err), ==, -EBUSY);
+    error_free_or_abort(&err);
+    g_assert_cmpint(rb->used_length, ==, 192 * KiB);
     qemu_ram_free(rb);
 }
 

@@ -277,6 +277,27 @@ static void test_suspend_wakeup(void)
     expect_status(RUN_STATE_RUNNING, true);
 }
 
+/* What was asked for before the machine is stopped belongs to the state that it is stopped in. */
+static void test_sleep_settled_by_stop(void)
+{
+    qemu_system_suspend_request();
+    qmp_stop(&error_abort);
+    expect_status(RUN_STATE_PAUSED, false);
+    g_assert_true(vm_get_suspended());
+    loop_once();
+    expect_status(RUN_STATE_PAUSED, false);
+    qmp_cont(&error_abort);
+    expect_status(RUN_STATE_SUSPENDED, false);
+
+    qemu_system_wakeup_request(QEMU_WAKEUP_REASON_OTHER, &error_abort);
+    qmp_stop(&error_abort);
+    g_assert_false(vm_get_suspended());
+    loop_once();
+    expect_status(RUN_STATE_PAUSED, false);
+    qmp_cont(&error_abort);
+    expect_status(RUN_STATE_RUNNING, true);
+}
+
 static void test_vmstop_and_reset(void)
 {
     RunState state;
@@ -355,6 +376,7 @@ int main(int argc, char **argv)
     g_test_add_func("/runstate/stop-cont", test_stop_cont);
     g_test_add_func("/runstate/cont-refused", test_cont_refused);
     g_test_add_func("/runstate/suspend-wakeup", test_suspend_wakeup);
+    g_test_add_func("/runstate/sleep-settled-by-stop", test_sleep_settled_by_stop);
     g_test_add_func("/runstate/vmstop-and-reset", test_vmstop_and_reset);
     g_test_add_func("/runstate/shutdown", test_shutdown);
     g_test_add_func("/runstate/signals", test_signals);

@@ -127,15 +127,15 @@ struct CPUState {
     struct KVMState *kvm_state;
     struct kvm_run *kvm_run;
     struct kvm_dirty_gfn *kvm_dirty_gfns;   /* its dirty ring; reaped under the slots lock */
-    uint32_t kvm_fetch_index;
+    uint32_t kvm_fetch_index;   /* next entry to take out */
+    uint32_t kvm_peek_index;    /* entries before it have been counted */
     uint64_t dirty_pages;       /* reaped from its ring so far */
 
     /* Why registers could not be moved; see cpus_take_register_error(). */
     Error *register_error;
 
-    /* Throttling: microseconds to sleep after each full ring, and by percentage (atomic). */
+    /* dirty-limit: microseconds that it sleeps for each ring that it fills (atomic). */
     int64_t throttle_us_per_full;
-    bool throttle_thread_scheduled;
 
     QTAILQ_ENTRY(CPUState) node;
 };

@@ -160,8 +160,8 @@ static struct kvm_cpuid_entry2 *add_ours(struct kvm_cpuid2 *table, CPUX86State *
 }
 
 /*
- * A leaf that says nothing is left out: where the kernel cannot hide a leaf from the guest, what the
- * guest finds there depends on it.
+ * A leaf that says nothing is left out: where the kernel cannot hide a leaf from the guest, what
+ * the guest finds there depends on it.
  */
 static void drop_if_empty(struct kvm_cpuid2 *table)
 {

@@ -226,7 +226,7 @@ static void store(CPUX86State *env, const MSRInfo *m, uint64_t value)
     }
 }
 
-/* Features without which the kernel may have a register all the same, but nobody may count on it. */
+/* Features without which the kernel may have a register all the same; nobody may count on it. */
 static const struct {
     uint32_t first, last;
     FeatureWord word;
