@@ -160,7 +160,8 @@ static bool load_rules(QAuthZListFile *f, Error **errp)
 {
     struct stat now = { 0 };
 
-    if (f->content && (!f->refresh || (stat(f->filename, &now) == 0 && same_file(&now, &f->seen)))) {
+    if (f->content &&
+        (!f->refresh || (stat(f->filename, &now) == 0 && same_file(&now, &f->seen)))) {
         return true;
     }
     qapi_free_AuthZListProperties(f->content);

@@ -1,6 +1,6 @@
 /*
- * The object "secret": a password or key from the command line, the monitor or a file; plain, in base64,
- * or encrypted with another secret (AES-256-CBC, PKCS#7 padding, base64).
+ * The object "secret": a password or key from the command line, the monitor or a file; plain, in
+ * base64, or encrypted with another secret (AES-256-CBC, PKCS#7 padding, base64).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -104,8 +104,8 @@ static bool find_key(QCryptoSecret *s, uint8_t **key, uint8_t iv[IV_SIZE], Error
         return false;
     }
     if (key_len != KEY_SIZE) {
-        error_setg(errp, "Key should be %d bytes in length, secret '%s' has %zu", KEY_SIZE, s->keyid,
-                   key_len);
+        error_setg(errp, "Key should be %d bytes in length, secret '%s' has %zu", KEY_SIZE,
+                   s->keyid, key_len);
         qcrypto_secret_free(*key, key_len);
         return false;
     }

@@ -80,7 +80,8 @@ static bool sanity_check(QCryptoTLSCreds *creds, const char *ca_file, const char
                                           ca_file, creds->endpoint, errp);
 }
 
-static bool load_key_pair(QCryptoTLSCredsX509 *x509, const char *cert, const char *key, Error **errp)
+static bool load_key_pair(QCryptoTLSCredsX509 *x509, const char *cert, const char *key,
+                          Error **errp)
 {
     char *password = NULL;
     int ret;
@@ -102,7 +103,8 @@ static bool load_key_pair(QCryptoTLSCredsX509 *x509, const char *cert, const cha
     return true;
 }
 
-static bool set_authorities(QCryptoTLSCredsX509 *x509, const char *ca, const char *crl, Error **errp)
+static bool set_authorities(QCryptoTLSCredsX509 *x509, const char *ca, const char *crl,
+                            Error **errp)
 {
     int ret = gnutls_certificate_set_x509_trust_file(x509->data, ca, GNUTLS_X509_FMT_PEM);
 

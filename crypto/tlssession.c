@@ -1,8 +1,9 @@
 /*
  * A TLS session, on GnuTLS: what is agreed on, the handshake, who the peer is, records.
  *
- * The two directions share nothing that needs a lock: GnuTLS keeps their states apart, errors of the
- * transport come in the thread's own errno, and no alert is sent while the other thread may be sending.
+ * The two directions share nothing that needs a lock: GnuTLS keeps their states apart, errors of
+ * the transport come in the thread's own errno, and no alert is sent while the other thread may be
+ * sending.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -33,8 +34,9 @@ struct QCryptoTLSSession {
 };
 
 /* AES first, with the key size that is enough and quicker; all else as GnuTLS has it. */
-#define CIPHERS ":-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-CCM:+AES-256-CCM" \
-                ":+AES-128-CBC:+AES-256-CBC"
+#define CIPHERS                                                                                    \
+    ":-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:+AES-128-CCM:+AES-256-CCM"          \
+    ":+AES-128-CBC:+AES-256-CBC"
 
 static bool is_server(const QCryptoTLSSession *s)
 {
@@ -195,7 +197,8 @@ QCryptoTLSHandshake qcrypto_tls_session_handshake(QCryptoTLSSession *s, Error **
                                                       : QCRYPTO_TLS_HANDSHAKE_RECVING;
     }
     describe_error(s, ret, "TLS handshake failed", errp);
-    if (ret != GNUTLS_E_FATAL_ALERT_RECEIVED) {
+    if (ret != GNUTLS_E_FATAL_ALERT_RECEIVED && ret != GNUTLS_E_PREMATURE_TERMINATION &&
+        ret != GNUTLS_E_PULL_ERROR && ret != GNUTLS_E_PUSH_ERROR) {
         gnutls_alert_send_appropriate(s->handle, ret); /* if it gets through: good */
     }
     return QCRYPTO_TLS_HANDSHAKE_ERROR;

@@ -1,9 +1,10 @@
 /*
  * TLS channels: see io/channel-tls.h.
  *
- * Records are as large as they can be, whatever the pieces are that the content comes in, and several
- * of them go to the master in one write; it is read from in large portions too. The content of a record
- * is encrypted where it lies and decrypted content copied to where it belongs once.
+ * Records are as large as they can be, whatever the pieces are that the content comes in, and
+ * several of them go to the master in one write; it is read from in large portions too. The
+ * content of a record is encrypted where it lies and decrypted content copied to where it belongs
+ * once.
  *
  * On a channel that does not block, records go out one by one, so that what was accepted was sent.
  *
@@ -13,6 +14,7 @@
 #include "io/channel-tls.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
+#include "qemu/iov.h"
 #include "qemu/lockable.h"
 #include "qemu/module.h"
 #include "qemu/trace.h"
@@ -34,7 +36,8 @@ static bool flush(QIOChannelTLS *tioc)
 
     tioc->out_used = 0;
     return used == 0 ||
-           qio_channel_write_all(tioc->master, (char *)tioc->out, used, &tioc->push_err) == 0;
+           qio_channel_write_all(tioc->master, (char *)tioc->out, used,
+                                 tioc->push_err ? NULL : &tioc->push_err) == 0;
 }
 
 static ssize_t push_at_once(QIOChannelTLS *tioc, const struct iovec *iov, size_t niov)
@@ -180,10 +183,42 @@ static ssize_t at_end(QIOChannelTLS *tioc, int flags, Error **errp)
     if (flags & QIO_CHANNEL_READ_FLAG_RELAXED_EOF || qatomic_read(&tioc->shut)) {
         return 0;
     }
-    error_setg(errp, "Cannot read from TLS channel: the peer closed the connection in the middle of "
+    error_setg(errp,
+               "Cannot read from TLS channel: the peer closed the connection in the middle of "
                "the stream, without saying good-bye");
     errno = ECONNRESET;
     return -1;
+}
+
+/*
+ * Reads no more than has come, and leaves all of it for the next read. Under read_lock.
+ *
+ * What is looked at may come in several records, of which the session keeps only the latest.
+ */
+static ssize_t peek(QIOChannelTLS *tioc, const struct iovec *iov, size_t niov, int flags,
+                    Error **errp)
+{
+    size_t want = iov_size(iov, niov);
+    ssize_t ret = 1;
+
+    tioc->probing = true;
+    while (tioc->plain_len < want && ret > 0 && !tioc->premature && !tioc->read_err) {
+        GByteArray *held = g_byte_array_new();
+
+        g_byte_array_append(held, tioc->plain, tioc->plain_len);
+        tioc->plain_len = 0;
+        ret = next_record(tioc, &tioc->read_err);
+        g_byte_array_append(held, tioc->plain, tioc->plain_len);
+        tioc->plain = held->data;
+        tioc->plain_len = held->len;
+        g_clear_pointer(&tioc->held, g_byte_array_unref);
+        tioc->held = held;
+    }
+    tioc->probing = false;
+    if (tioc->plain_len) {
+        return iov_from_buf(iov, niov, 0, tioc->plain, MIN(want, tioc->plain_len));
+    }
+    return tioc->premature || tioc->read_err ? at_end(tioc, flags, errp) : ret;
 }
 
 static ssize_t tls_readv(QIOChannel *ioc, const struct iovec *iov, size_t niov, int **fds,
@@ -193,6 +228,9 @@ static ssize_t tls_readv(QIOChannel *ioc, const struct iovec *iov, size_t niov, 
     size_t total = 0, offset = 0;
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&tioc->read_lock);
 
+    if (flags & QIO_CHANNEL_READ_FLAG_MSG_PEEK) {
+        return peek(tioc, iov, niov, flags, errp);
+    }
     while (niov) {
         size_t n;
 
@@ -403,8 +441,13 @@ static void handshake_step(QIOTask *task, GMainContext *context)
     QIOChannelTLS *tioc = QIO_CHANNEL_TLS(qio_task_get_source(task));
     HandshakeWait *wait;
     Error *err = NULL;
-    QCryptoTLSHandshake status = qcrypto_tls_session_handshake(tioc->session, &err);
+    QCryptoTLSHandshake status;
 
+    do {
+        tioc->starved = false;
+        status = qcrypto_tls_session_handshake(tioc->session, &err);
+        /* It may want to go on with what has been read from the master already. */
+    } while (status == QCRYPTO_TLS_HANDSHAKE_RECVING && !tioc->starved);
     switch (status) {
     case QCRYPTO_TLS_HANDSHAKE_COMPLETE:
         if (qcrypto_tls_session_check_credentials(tioc->session, &err)) {
@@ -418,6 +461,11 @@ static void handshake_step(QIOTask *task, GMainContext *context)
     case QCRYPTO_TLS_HANDSHAKE_ERROR:
         take_reason(&tioc->pull_err, "TLS handshake failed", &err);
         take_reason(&tioc->push_err, "TLS handshake failed", &err);
+        if (qatomic_read(&tioc->shut)) {
+            error_free(err);
+            err = NULL;
+            error_setg(&err, "TLS handshake failed: the channel was shut down");
+        }
         handshake_end(task, tioc, err);
         return;
     default:
@@ -506,6 +554,7 @@ static QIOChannelTLS *tls_new(QIOChannel *master, QCryptoTLSCreds *creds, const 
     object_ref(OBJECT(master));
     tioc->session = session;
     qcrypto_tls_session_set_callbacks(session, push, pull, tioc);
+    qio_channel_set_feature(QIO_CHANNEL(tioc), QIO_CHANNEL_FEATURE_READ_MSG_PEEK);
     if (qio_channel_has_feature(master, QIO_CHANNEL_FEATURE_SHUTDOWN)) {
         qio_channel_set_feature(QIO_CHANNEL(tioc), QIO_CHANNEL_FEATURE_SHUTDOWN);
     }
@@ -546,6 +595,7 @@ static void tls_finalize(Object *obj)
     g_free(tioc->out);
     g_free(tioc->in);
     g_free(tioc->gathered);
+    g_clear_pointer(&tioc->held, g_byte_array_unref);
     g_mutex_clear(&tioc->read_lock);
 }
 

@@ -131,7 +131,7 @@ void migration_channel_forget_unknown(void)
     migration_tls_shutdown_incoming();
 }
 
-void migration_channel_stop_listening(void)
+void migration_channel_stop_accepting(void)
 {
     GDestroyNotify stop = listener_stop;
 
@@ -139,6 +139,11 @@ void migration_channel_stop_listening(void)
         listener_stop = NULL;
         stop(listener_data);
     }
+}
+
+void migration_channel_stop_listening(void)
+{
+    migration_channel_stop_accepting();
     migration_channel_forget_unknown();
 }
 
@@ -185,7 +190,7 @@ static void channel_is_known(QIOChannel *ioc, bool is_main)
         refuse_channel(err);
     }
     if (migration_has_all_channels()) {
-        migration_channel_stop_listening();
+        migration_channel_stop_accepting();
     }
 }
 

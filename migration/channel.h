@@ -47,6 +47,8 @@ bool migration_channel_connecting(void);
 
 /* Ends listening, or waiting for a descriptor to speak; also called when all channels are in. */
 void migration_channel_stop_listening(void);
+/* The same, but those that came and have not said yet what they are for may still do so. */
+void migration_channel_stop_accepting(void);
 /* Close the incoming channels that have not said yet what they are for. */
 void migration_channel_forget_unknown(void);
 

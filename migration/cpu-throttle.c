@@ -1,16 +1,17 @@
 /*
  * Throttling vCPUs: out of each stretch of time every vCPU sleeps a share, on its own thread.
  *
- * A timer says once in a while until when all vCPUs sleep, and kicks them out of guest code; on their
- * way back each sleeps until then (cpus_set_exit_hook). So a vCPU that was idle meanwhile owes
- * nothing, and one that is asked to stop wakes at once: a throttled guest can be stopped as fast as
- * any. Work that is queued for a vCPU is done while it sleeps. For dirtylimit.c, which limits each
- * vCPU by what it writes, they sleep here too.
+ * A timer says once in a while until when all vCPUs sleep, and kicks them out of guest code; on
+ * their way back each sleeps until then (cpus_set_exit_hook). So a vCPU that was idle meanwhile
+ * owes nothing, and one that is asked to stop wakes at once: a throttled guest can be stopped as
+ * fast as any. Work that is queued for a vCPU is done while it sleeps. For dirtylimit.c, which
+ * limits each vCPU by what it writes, they sleep here too.
  *
  * When to throttle, and how hard, is decided here (auto-converge): when twice, in periods of a
  * second or more, the guest has written more than throttle-trigger-threshold percent of what could
  * be sent. The percentage begins with cpu-throttle-initial and grows by cpu-throttle-increment
- * each time; with cpu-throttle-tailslow by no more than brings the writing just below that threshold.
+ * each time; with cpu-throttle-tailslow by no more than brings the writing just below that
+ * threshold.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

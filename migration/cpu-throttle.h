@@ -1,6 +1,6 @@
 /*
- * Throttling vCPUs, so that a guest writes less: auto-converge, and the place where a vCPU sleeps for
- * dirty-limit as well.
+ * Throttling vCPUs, so that a guest writes less: auto-converge, and the place where a vCPU sleeps
+ * for dirty-limit as well.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -26,8 +26,9 @@ int64_t cpu_throttle_sleep_ns(int percentage);
 int cpu_throttle_next_percentage(int now, uint64_t dirtied, uint64_t threshold);
 
 /*
- * After a period of a second or more on the migration thread: @sent bytes went out and @dirtied bytes
- * were written meanwhile. Throttles or limits, or throttles more, when that cannot come to an end.
+ * After a period of a second or more on the migration thread: @sent bytes went out and @dirtied
+ * bytes were written meanwhile. Throttles or limits, or throttles more, when that cannot come to
+ * an end.
  */
 void cpu_throttle_trigger(uint64_t sent, uint64_t dirtied);
 /*

@@ -1,17 +1,17 @@
 /*
  * dirty-limit: each vCPU may write so much in a second. Commands set-, cancel- and
- * query-vcpu-dirty-limit, and the capability dirty-limit, by which a migration that does not get done
- * limits all vCPUs.
+ * query-vcpu-dirty-limit, and the capability dirty-limit, by which a migration that does not get
+ * done limits all vCPUs.
  *
- * The accelerator's dirty rings tell how many pages each vCPU has written. A page costs the time that
- * the limit grants for it; whoever has written more than was paid for sleeps until it is. As long as a
- * vCPU can be stopped often enough its rate is exactly the limit, whatever the size of the rings: it is
- * asked to look at its debt every few milliseconds, the more often the larger the debts get, and
- * whenever its ring is full. What nobody can keep is given up: debts end at MAX_DEBT_NS, so that a
- * guest always gets on a little.
+ * The accelerator's dirty rings tell how many pages each vCPU has written. A page costs the time
+ * that the limit grants for it; whoever has written more than was paid for sleeps until it is. As
+ * long as a vCPU can be stopped often enough its rate is exactly the limit, whatever the size of
+ * the rings: it is asked to look at its debt every few milliseconds, the more often the larger the
+ * debts get, and whenever its ring is full. What nobody can keep is given up: debts end at
+ * MAX_DEBT_NS, so that a guest always gets on a little.
  *
- * A page counts once until the rings are emptied, as migration does in each pass, else the accelerator
- * once in a while.
+ * A page counts once until the rings are emptied, as migration does in each pass, else the
+ * accelerator once in a while.
  *
  * Locking: all of it under the BQL, but for what is said to be atomic.
  *
@@ -260,6 +260,7 @@ bool dirtylimit_migration_start(Error **errp)
     by_migration = true;
     if (!apply(errp)) {
         by_migration = false;
+        apply(NULL); /* what users have set, if anything */
         return false;
     }
     return true;

@@ -6,7 +6,7 @@
 #ifndef MIGRATION_DIRTYLIMIT_H
 #define MIGRATION_DIRTYLIMIT_H
 
-#include "hw/core/cpu.h"
+struct CPUState;
 
 /* Can this machine do it at all? */
 bool dirtylimit_available(void);
@@ -20,12 +20,12 @@ void dirtylimit_migration_stop(void);
 void dirtylimit_migration_update(void);
 
 /*
- * On the vCPU's thread, BQL: charge it for what it wrote since it was last asked. Returns until when
- * it has to sleep (ns, QEMU_CLOCK_REALTIME), a time that has passed where it has not.
+ * On the vCPU's thread, BQL: charge it for what it wrote since it was last asked. Returns until
+ * when it has to sleep (ns, QEMU_CLOCK_REALTIME), a time that has passed where it has not.
  */
-int64_t dirtylimit_charge(CPUState *cpu, int64_t now);
+int64_t dirtylimit_charge(struct CPUState *cpu, int64_t now);
 /* It slept so long for that. */
-void dirtylimit_slept(CPUState *cpu, int64_t ns);
+void dirtylimit_slept(struct CPUState *cpu, int64_t ns);
 
 /* For query-migrate, microseconds: the longest sleep of a vCPU for each full ring; how long rings
  * take to fill (0: nothing is written). */

@@ -1,13 +1,13 @@
 /*
  * calc-dirty-rate and query-dirty-rate: how fast the guest writes to its memory.
  *
- * A thread looks at the memory, sleeps for as long as was asked, and looks again. What it looks at is
- * the mode: the contents of some pages (page-sampling), the log of written pages (dirty-bitmap), or
- * what the accelerator's rings note of each vCPU (dirty-ring).
+ * A thread looks at the memory, sleeps for as long as was asked, and looks again. What it looks at
+ * is the mode: the contents of some pages (page-sampling), the log of written pages
+ * (dirty-bitmap), or what the accelerator's rings note of each vCPU (dirty-ring).
  *
- * Locking: one measurement at a time. Blocks come and go under the BQL, so samples are taken with it,
- * in batches that keep nobody waiting. The measurement's data are the thread's while it measures;
- * queries look at the few words that tell how far it is, under a lock of their own.
+ * Locking: one measurement at a time. Blocks come and go under the BQL, so samples are taken with
+ * it, in batches that keep nobody waiting. The measurement's data are the thread's while it
+ * measures; queries look at the few words that tell how far it is, under a lock of their own.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -171,8 +171,8 @@ static uint64_t logged_pages(void)
 }
 
 /*
- * From here on the log tells what is written. Where a migration uses it too it has begun already, and
- * is the migration's to be cleared.
+ * From here on the log tells what is written. Where a migration uses it too it has begun already,
+ * and is the migration's to be cleared.
  */
 static bool log_begin(uint64_t *pages, Error **errp)
 {

@@ -111,6 +111,34 @@ static void print_blocktime(Monitor *mon, const MigrationInfo *info)
     }
 }
 
+/* Not QEMU's: one line, behind all that is. */
+static void print_downtime(Monitor *mon, const MigrationDowntime *d)
+{
+    const struct {
+        const char *name;
+        bool known;
+        uint64_t us;
+    } steps[] = {
+        { "stop", d->has_stop, d->stop },
+        { "pause", d->has_pause, d->pause },
+        { "ram", d->has_ram, d->ram },
+        { "devices", d->has_devices, d->devices },
+        { "transfer", d->has_transfer, d->transfer },
+        { "end", d->has_end, d->end },
+        { "load-devices", d->has_load_devices, d->load_devices },
+        { "start", d->has_start, d->start },
+    };
+    const char *separator = "downtime steps: ";
+
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        if (steps[i].known) {
+            monitor_printf(mon, "%s%s %" PRIu64 " us", separator, steps[i].name, steps[i].us);
+            separator = ", ";
+        }
+    }
+    monitor_puts(mon, "\n");
+}
+
 void hmp_info_migrate(Monitor *mon, const QDict *qdict)
 {
     Error *err = NULL;
@@ -161,6 +189,9 @@ void hmp_info_migrate(Monitor *mon, const QDict *qdict)
             monitor_printf(mon, "\t%s\n", text);
         }
         monitor_puts(mon, "]\n");
+    }
+    if (info->x_downtime) {
+        print_downtime(mon, info->x_downtime);
     }
 }
 

@@ -16,6 +16,8 @@ void migration_stats_reset(void)
 
 void migration_stats_count_ram(uint64_t bytes)
 {
-    stat64_add(runstate_is_live(runstate_get()) ? &mig_stats.precopy_bytes : &mig_stats.downtime_bytes,
-               bytes);
+    Stat64 *where = runstate_is_live(runstate_get()) ? &mig_stats.precopy_bytes
+                                                     : &mig_stats.downtime_bytes;
+
+    stat64_add(where, bytes);
 }

@@ -473,7 +473,7 @@ static gboolean give_up(gpointer opaque)
     s->give_up_timer = 0;
     QEMU_LOCK_GUARD(&s->qemu_file_lock);
     if (s->to_dst_file) {
-        s->cancel_late = true;
+        qatomic_set(&s->cancel_late, true);
         qemu_file_shutdown(s->to_dst_file);
     }
     return G_SOURCE_REMOVE;
@@ -573,7 +573,7 @@ static void fill_ram_info(MigrationInfo *info, MigrationState *s, int state)
     ram->downtime_bytes = stat64_get(&mig_stats.downtime_bytes);
     ram->postcopy_bytes = stat64_get(&mig_stats.postcopy_bytes);
     if (state != MIGRATION_STATUS_COMPLETED) {
-        ram->remaining = ram_bytes_remaining();
+        ram->remaining = ram_bytes_unsent();
         ram->dirty_pages_rate = stat64_get(&mig_stats.dirty_pages_rate);
     }
     info->ram = ram;

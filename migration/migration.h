@@ -99,8 +99,10 @@ struct MigrationState {
     /* The migration thread's own. */
     uint64_t window_bytes;   /* transferred at the start of the window */
     uint64_t window_pages;
+    uint64_t window_zero_pages;
     int64_t window_start;    /* ms */
-    uint64_t bandwidth;      /* bytes/s as measured */
+    uint64_t bandwidth;      /* bytes/s as measured, smoothed */
+    uint64_t peak_bandwidth; /* the most of the last seconds */
     uint64_t threshold;      /* bytes that fit in the downtime limit */
 
     /* The run state before the switchover stopped the guest; -1 when it did not yet. */
@@ -156,6 +158,8 @@ uint64_t migration_rate_left(QEMUFile *f);
 /* No more in this window (or at all: the file has failed). */
 bool migration_rate_exceeded(QEMUFile *f);
 void migration_rate_reset(MigrationState *s);
+/* Bytes a second: what was known, with what a window has just measured. */
+uint64_t migration_smooth_bandwidth(uint64_t before, uint64_t measured);
 
 /* yank_functions.c: main thread. */
 bool migration_yank_register(Error **errp);

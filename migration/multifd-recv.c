@@ -59,6 +59,7 @@ typedef struct RecvChannel {
 
 typedef struct RecvState {
     unsigned count;             /* channels agreed on */
+    bool settled;               /* no more are listened for; the main thread's */
     const MultiFDCodec *codec;
 
     GCond changed;              /* for the load thread */
@@ -106,18 +107,12 @@ static void fail_without_main(void *opaque)
     migration_incoming_fail_early(err);
 }
 
-/* Takes @err. The load thread may wait for this channel, or for the main one. */
-static void channel_failed(RecvState *s, RecvChannel *c, Error *err)
+/* Takes @err. The load thread may wait for any channel. */
+static void fail(RecvState *s, Error *err)
 {
     MigrationIncomingState *mis = migration_incoming_get_current();
     bool first, have_main = true;
 
-    if (c->id >= 0) {
-        error_prepend(&err, "multifd channel %d, behind packet %" PRIu64 " of it: ", c->id,
-                      qatomic_read(&c->packets));
-    } else {
-        error_prepend(&err, "multifd channel that has not said its number: ");
-    }
     g_mutex_lock(&recv_lock);
     first = !s->err && !s->quit;
     if (first) {
@@ -139,6 +134,17 @@ static void channel_failed(RecvState *s, RecvChannel *c, Error *err)
 }
 
 /* --- a channel's thread --- */
+
+static void channel_failed(RecvState *s, RecvChannel *c, Error *err)
+{
+    if (c->id >= 0) {
+        error_prepend(&err, "multifd channel %d, behind packet %" PRIu64 " of it: ", c->id,
+                      qatomic_read(&c->packets));
+    } else {
+        error_prepend(&err, "multifd channel that has not said its number: ");
+    }
+    fail(s, err);
+}
 
 static bool hear_hello(RecvState *s, RecvChannel *c, Error **errp)
 {
@@ -439,8 +445,18 @@ bool multifd_recv_new_channel(QIOChannel *ioc, Error **errp)
     RecvChannel *c;
     ThreadData *data;
 
-    if (!s || s->arrived == s->count) {
-        error_setg(errp, "all %u multifd channels are there already", s ? s->count : 0);
+    if (!s) {
+        error_setg(errp, "there are no multifd channels any more");
+        return false;
+    }
+    if (s->arrived == s->count) {
+        Error *err = NULL;
+
+        /* Its pages would be missing. */
+        error_setg(&err, "another multifd channel comes, but only %u are expected "
+                   "(multifd-channels)", s->count);
+        error_propagate(errp, error_copy(err));
+        fail(s, err);
         return false;
     }
     c = g_new0(RecvChannel, 1);
@@ -462,7 +478,21 @@ bool multifd_recv_new_channel(QIOChannel *ioc, Error **errp)
 
 bool multifd_recv_all_channels_created(void)
 {
-    return !state || state->arrived == state->count;
+    return !state || state->settled;
+}
+
+/*
+ * The main stream has come to its first sync: before that the source has connected all that it has, so
+ * what has been waiting to be accepted is accepted now, and one too many was noticed. An idle callback
+ * is called when nothing else is to be done.
+ */
+static gboolean all_have_come(gpointer opaque)
+{
+    if (state && state->synced) {
+        state->settled = true;
+        migration_channel_stop_accepting();
+    }
+    return G_SOURCE_REMOVE;
 }
 
 /* Nobody is left who could come to the sync: which one, or NULL. */
@@ -600,7 +630,10 @@ bool multifd_recv_sync_main(QEMUFile *f, Error **errp)
         for (unsigned i = 0; i < s->count; i++) {
             s->channels[i]->at_sync = s->channels[i]->placing = false;
         }
-        s->synced = true;
+        if (!s->synced) {
+            s->synced = true;
+            g_idle_add(all_have_come, NULL);
+        }
         s->releases++;
         g_cond_broadcast(&s->go_on);
     }

@@ -3,9 +3,9 @@
  * for each channel makes packets of them.
  *
  * A batch is of one block: pages that have to be read, for a few packets, or one run of any length
- * that the host never gave out, which becomes packets of zero pages without being read. Each channel
- * has at most one batch in work and one waiting, so what is under way is bounded, and it need not
- * wait for the migration thread; that one waits when all have enough.
+ * that the host never gave out, which becomes packets of zero pages without being read. A channel has
+ * at most one batch in work and one waiting, so what is under way is bounded, and it need not wait for
+ * the migration thread; that one waits when all have enough.
  *
  * Where pages lie close together, a batch is one stretch of the size of a huge page: on the other
  * side the memory is then made, and cleared, by one thread rather than by several at once.
@@ -38,6 +38,8 @@ TRACE_EVENT(multifd_send_sync);
 #define ZERO_PACKETS_AT_ONCE 32
 /* A huge page's worth. */
 #define BATCH_PAGES_MAX ((2 * 1024 * 1024) / TARGET_PAGE_SIZE)
+/* What is in the channels' hands must be gone in a hundredth of a second. */
+#define MUCH_PER_SECOND 100
 
 typedef struct PageRun {
     uint64_t first, npages;
@@ -413,8 +415,8 @@ static bool work(SendChannel *c, Error **errp)
         c->busy = false;
         if (sync) {
             c->sync = false;
-            g_cond_signal(&s->changed);
         }
+        g_cond_signal(&s->changed);
     }
     g_mutex_unlock(&send_lock);
     return true;
@@ -549,8 +551,24 @@ static int send_setup(QEMUFile *f, Error **errp)
     return ok ? 0 : -EIO;
 }
 
-/* A channel that can take a batch: one that has nothing to do, else one that has none waiting. */
-static SendChannel *find_channel_locked(SendState *s)
+/*
+ * What channels have in hand still has to go when the guest stops. So they get much only where that
+ * takes next to no time, and is little of what max-bandwidth lets through.
+ */
+static bool may_have_much(const SendState *s, QEMUFile *f)
+{
+    uint64_t most = s->count * 2ull * BATCH_PAGES_MAX * TARGET_PAGE_SIZE;
+    uint64_t bandwidth = migrate_get_current()->bandwidth;
+
+    return (!bandwidth || bandwidth / MUCH_PER_SECOND >= most) &&
+           migration_rate_left(f) / 2 >= most;
+}
+
+/*
+ * A channel that can take a batch: one that has nothing to do, else, if it @may_wait, one that has
+ * none waiting.
+ */
+static SendChannel *find_channel_locked(SendState *s, bool may_wait)
 {
     SendChannel *found = NULL;
 
@@ -561,7 +579,7 @@ static SendChannel *find_channel_locked(SendState *s)
             if (!c->busy) {
                 return c;
             }
-            found = found ?: c;
+            found = found ?: may_wait ? c : NULL;
         }
     }
     return found;
@@ -570,6 +588,7 @@ static SendChannel *find_channel_locked(SendState *s)
 /* Hand the batch to a channel, once there is one for it. */
 static int dispatch(SendState *s, QEMUFile *f)
 {
+    bool much = may_have_much(s, f);
     SendChannel *c = NULL;
     Batch *empty;
 
@@ -577,7 +596,7 @@ static int dispatch(SendState *s, QEMUFile *f)
         return 0;
     }
     g_mutex_lock(&send_lock);
-    while (!s->quit && !(c = find_channel_locked(s))) {
+    while (!s->quit && !(c = find_channel_locked(s, much))) {
         g_cond_wait(&s->changed, &send_lock);
     }
     if (c) {
@@ -658,9 +677,8 @@ static int send_complete(QEMUFile *f)
 }
 
 /*
- * Pages that still fit into the batch, for a run that begins at @first. A batch of more than a packet
- * ends where a stretch does, and there are none where they would be much of what max-bandwidth lets
- * through.
+ * Pages that still fit into the batch, for a run that begins at @first. A batch of more than a
+ * packet ends where a stretch does.
  */
 static uint64_t room_left(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first)
 {
@@ -671,7 +689,7 @@ static uint64_t room_left(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t firs
         return 0;
     }
     in_packet = b->npages < MULTIFD_PACKET_PAGES ? MULTIFD_PACKET_PAGES - b->npages : 0;
-    if (migration_rate_left(f) / TARGET_PAGE_SIZE / s->count < 4 * BATCH_PAGES_MAX) {
+    if (!may_have_much(s, f)) {
         return in_packet;
     }
     if (b->npages >= BATCH_PAGES_MAX || (!in_packet && in_stretch == BATCH_PAGES_MAX)) {
@@ -680,18 +698,21 @@ static uint64_t room_left(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t firs
     return MIN(BATCH_PAGES_MAX - b->npages, MAX(in_stretch, in_packet));
 }
 
-/* Room for at least one page in the batch; it is @rb's then. */
-static int make_room(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first)
+/* Pages that there is room for in the batch, at least one; it is @rb's then. Or -errno. */
+static int64_t make_room(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first)
 {
-    if (!room_left(s, f, rb, first)) {
+    uint64_t room = room_left(s, f, rb, first);
+
+    if (!room) {
         int ret = dispatch(s, f);
 
         if (ret < 0) {
             return ret;
         }
+        room = room_left(s, f, rb, first);
     }
     s->filling->block = rb;
-    return 0;
+    return room;
 }
 
 static void add_run(Batch *b, uint64_t first, uint64_t npages, bool untouched)
@@ -703,33 +724,34 @@ static void add_run(Batch *b, uint64_t first, uint64_t npages, bool untouched)
 /* Short runs join the batch; a long one is a batch of its own. */
 static int add_untouched(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages)
 {
-    int ret;
+    int64_t room;
 
     if (s->zero_in_main) {
         ram_stream_save_zero_pages(f, rb, first, npages);
         return qemu_file_get_error(f);
     }
-    ret = make_room(s, f, rb, first);
-    if (ret == 0 && npages > room_left(s, f, rb, first)) {
-        ret = dispatch(s, f);
+    room = make_room(s, f, rb, first);
+    if (room > 0 && npages > (uint64_t)room) {
+        room = dispatch(s, f);
         s->filling->block = rb;
     }
-    if (ret == 0) {
-        add_run(s->filling, first, npages, true);
+    if (room < 0) {
+        return room;
     }
-    return ret;
+    add_run(s->filling, first, npages, true);
+    return 0;
 }
 
 static int add_touched(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages)
 {
     while (npages) {
-        int ret = make_room(s, f, rb, first);
+        int64_t room = make_room(s, f, rb, first);
         uint64_t n;
 
-        if (ret < 0) {
-            return ret;
+        if (room < 0) {
+            return room;
         }
-        n = MIN(npages, room_left(s, f, rb, first));
+        n = MIN(npages, (uint64_t)room);
         add_run(s->filling, first, n, false);
         first += n;
         npages -= n;

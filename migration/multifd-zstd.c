@@ -9,6 +9,13 @@
 #include "options.h"
 #include "qapi/error.h"
 
+/*
+ * Levels above this one would look back many megabytes, with tables to match, in each channel. They may
+ * look back four packets.
+ */
+#define LEVEL_MODEST_MAX 8
+#define MEMORY_LOG 21
+
 static void *encoder_new(Error **errp)
 {
     ZSTD_CStream *zcs = ZSTD_createCStream();
@@ -19,6 +26,11 @@ static void *encoder_new(Error **errp)
         return NULL;
     }
     ret = ZSTD_initCStream(zcs, migrate_multifd_zstd_level());
+    if (!ZSTD_isError(ret) && migrate_multifd_zstd_level() > LEVEL_MODEST_MAX) {
+        ZSTD_CCtx_setParameter(zcs, ZSTD_c_windowLog, MEMORY_LOG);
+        ZSTD_CCtx_setParameter(zcs, ZSTD_c_hashLog, MEMORY_LOG);
+        ZSTD_CCtx_setParameter(zcs, ZSTD_c_chainLog, MEMORY_LOG);
+    }
     if (ZSTD_isError(ret)) {
         error_setg(errp, "zstd cannot be set up: %s", ZSTD_getErrorName(ret));
         ZSTD_freeCStream(zcs);

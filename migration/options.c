@@ -292,14 +292,14 @@ void migrate_params_init(MigrationParameters *p)
 }
 
 /*
- * Clients and test suites read these texts: they are QEMU's, which are of two kinds, and mostly have the
- * parameter's name with underscores.
+ * Clients and test suites read these texts: they are QEMU's, which are of two kinds, and mostly have
+ * the parameter's name with underscores.
  */
 static bool check_range(const char *name, uint64_t v, uint64_t min, uint64_t max, Error **errp)
 {
     if (v < min || v > max) {
-        error_setg(errp, "Parameter '%s' expects an integer in the range of %" PRIu64 " to %" PRIu64,
-                   name, min, max);
+        error_setg(errp, "Parameter '%s' expects an integer in the range of %" PRIu64
+                   " to %" PRIu64, name, min, max);
         return false;
     }
     return true;

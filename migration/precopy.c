@@ -12,6 +12,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "io/channel-buffer.h"
 #include "io/channel-command.h"
 #include "migration-stats.h"
 #include "migration.h"
@@ -23,6 +24,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/timer.h"
 #include "qemu/trace.h"
+#include "qemu/units.h"
 #include "ram.h"
 #include "savevm.h"
 #include "system/cpus.h"
@@ -31,6 +33,7 @@
 
 TRACE_EVENT(migration_pending);
 TRACE_EVENT(migration_window);
+TRACE_EVENT(migration_expected_downtime);
 TRACE_EVENT(migration_hold_refused);
 TRACE_EVENT(migration_downtime_step);
 
@@ -38,6 +41,8 @@ TRACE_EVENT(migration_downtime_step);
 #define DOWNTIME_RESERVE_MAX_PERCENT 30
 /* …and at least this long: stopping, the last sync, devices, the destination's start. */
 #define DOWNTIME_RESERVE_MS 12
+/* What a switchover takes beside sending RAM, as a guess before it is known: devices, answers. */
+#define SWITCHOVER_FIXED_MS 4
 /* The guest is held at most this often for nothing; then the switchover takes what comes. */
 #define HOLD_ATTEMPTS 50
 /* Of the PING behind the last device (other values: docs/stream-format.md). */
@@ -102,6 +107,33 @@ static uint64_t pages_sent(void)
            xbzrle_pages_sent() + compress_pages_sent();
 }
 
+uint64_t migration_smooth_bandwidth(uint64_t before, uint64_t measured)
+{
+    /* One window says little where others compete for the processors or the network. */
+    return before ? before - before / 4 + measured / 4 : measured;
+}
+
+/*
+ * For how long the guest would be stopped, were it stopped with @left bytes to be sent; in ms. A guest
+ * that stands leaves its processors to us, and nothing is limited then: it goes as fast as it lately
+ * went at its best. (Whether to stop it is decided by the mean, to be sure.)
+ */
+static double predict_downtime(MigrationState *s, uint64_t left)
+{
+    uint64_t given = migrate_avail_switchover_bandwidth();
+    uint64_t bandwidth = given ? given : MAX(s->peak_bandwidth, s->bandwidth);
+
+    return SWITCHOVER_FIXED_MS + (bandwidth ? left * 1e3 / bandwidth : 0);
+}
+
+/* Pages that went as zeroes cost next to no bytes: a window full of them says nothing. */
+static bool window_tells_bandwidth(MigrationState *s)
+{
+    uint64_t zeroes = stat64_get(&mig_stats.zero_pages) - s->window_zero_pages;
+
+    return !s->bandwidth || zeroes <= (pages_sent() - s->window_pages) / 2;
+}
+
 /* Close the window if it is over: measure, and begin the next. */
 static void update_window(MigrationState *s)
 {
@@ -113,17 +145,24 @@ static void update_window(MigrationState *s)
         return;
     }
     bytes = total - s->window_bytes;
-    s->bandwidth = bytes * 1000 / spent;
+    if (window_tells_bandwidth(s)) {
+        uint64_t rate = bytes * 1000 / spent;
+        uint64_t peak = s->bandwidth ? s->peak_bandwidth - s->peak_bandwidth / 16 : 0;
+
+        s->bandwidth = migration_smooth_bandwidth(s->bandwidth, rate);
+        s->peak_bandwidth = MAX(peak, rate);
+    }
     s->mbps = bytes * 8.0 / 1000 / spent;
     s->pages_per_second = (pages_sent() - s->window_pages) * 1000 / spent;
     update_threshold(s);
-    if (s->bandwidth) {
-        s->expected_downtime = s->pending_bytes * 1000 / bandwidth_to_switch_over(s);
+    if (bandwidth_to_switch_over(s)) {
+        s->expected_downtime = predict_downtime(s, s->pending_bytes);
     }
     trace(migration_window, "bytes %" PRIu64 " in %" PRId64 " ms, threshold %" PRIu64, bytes, spent,
           s->threshold);
     s->window_bytes = total;
     s->window_pages = pages_sent();
+    s->window_zero_pages = stat64_get(&mig_stats.zero_pages);
     s->window_start = now;
 }
 
@@ -136,6 +175,8 @@ static void estimate_early(MigrationState *s)
         s->threshold = 0;
         s->bandwidth = bytes_sent(s->to_dst_file) * 1000 / (spent + 1);
         update_threshold(s);
+        /* Only predictions may go by it afterwards; windows begin with nothing. */
+        s->peak_bandwidth = s->bandwidth;
         s->bandwidth = 0;
     }
 }
@@ -186,6 +227,7 @@ static bool hold_guest(MigrationState *s, int attempt)
     bql_unlock();
     qemu_savevm_state_pending_exact(&must, &can);
     bql_lock();
+    s->pending_bytes = must + can;
     if (must <= s->threshold || attempt >= HOLD_ATTEMPTS) {
         return true;
     }
@@ -243,18 +285,32 @@ static bool wait_until_loaded(MigrationState *s, Error **errp)
     return ok;
 }
 
+/* Into memory first: what waits for the peer must not hold the BQL, and saving devices needs it. */
+static bool save_devices(QIOChannelBuffer *to, Error **errp)
+{
+    QEMUFile *f;
+    int ret;
+
+    object_ref(OBJECT(to));
+    f = qemu_file_new_output(QIO_CHANNEL(to));
+    ret = qemu_savevm_state_complete_precopy_non_iterable(f, errp);
+    qemu_fclose(f);
+    return ret >= 0;
+}
+
 /* Everything that is sent with the guest stopped, up to the end mark.  BQL. */
 static bool send_rest(MigrationState *s, Error **errp)
 {
+    QIOChannelBuffer *devices;
     QEMUFile *f = s->to_dst_file;
     int ret;
 
-    qemu_savevm_send_switchover_start(f);
     /*
      * The bulk of it without the BQL: a peer that stops reading must not keep anybody from
      * cancelling.  What changes RAM meanwhile (a reset, say) is noticed by the last sync.
      */
     bql_unlock();
+    qemu_savevm_send_switchover_start(f);
     do {
         ret = qemu_savevm_state_iterate(f);
     } while (ret == 0 && qatomic_read(&s->state) == MIGRATION_STATUS_DEVICE);
@@ -275,16 +331,22 @@ static bool send_rest(MigrationState *s, Error **errp)
     if (!cpus_check_register_errors(errp)) {
         return false;
     }
-    if (qemu_savevm_state_complete_precopy_non_iterable(f, errp) < 0) {
+    devices = qio_channel_buffer_new(64 * KiB);
+    if (!save_devices(devices, errp)) {
+        object_unref(OBJECT(devices));
         return false;
     }
     step_done(s, DOWNTIME_STEP_DEVICES);
+    bql_unlock();
+    qemu_put_buffer(f, devices->data, devices->usage);
+    bql_lock();
+    object_unref(OBJECT(devices));
     return wait_until_loaded(s, errp);
 }
 
 /*
  * The end mark goes out alone, once nobody has cancelled: with it the guest is the
- * destination's.
+ * destination's.  Without the BQL.
  */
 static bool send_end(MigrationState *s, Error **errp)
 {
@@ -334,6 +396,18 @@ static bool stop_guest(MigrationState *s, Error **errp)
     return ret == 0;
 }
 
+/* The last prediction: what is left is known, and how long stopping took. */
+static void foretell(MigrationState *s)
+{
+    double held = (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - s->downtime_start) / 1e6;
+    double ms = held + predict_downtime(s, s->pending_bytes);
+
+    trace(migration_expected_downtime, "%" PRId64 " ms shown, %.3f ms now for %" PRId64
+          " bytes at %" PRIu64 " bytes/s", s->expected_downtime, ms, s->pending_bytes,
+          MAX(s->peak_bandwidth, s->bandwidth));
+    s->expected_downtime = ms;
+}
+
 static SwitchResult switch_over(MigrationState *s, int attempt)
 {
     Error *err = NULL;
@@ -347,12 +421,14 @@ static SwitchResult switch_over(MigrationState *s, int attempt)
         return SWITCH_LATER;
     }
     qatomic_set(&s->downtime_start, held_at);
+    foretell(s);
     ok = stop_guest(s, &err) && pause_before_switchover(s);
     step_done(s, DOWNTIME_STEP_PAUSE);
     if (ok) {
-        ok = send_rest(s, &err) && send_end(s, &err);
+        ok = send_rest(s, &err);
     }
     bql_unlock();
+    ok = ok && send_end(s, &err) && !qatomic_read(&s->cancel_late);
     if (ok) {
         /* With a return path the destination has the last word. */
         ok = close_return_path_on_source(s, false);
@@ -420,6 +496,9 @@ static bool run_rounds(MigrationState *s)
         if (ready) {
             qemu_savevm_state_pending_exact(&must, &can);
             s->pending_bytes = must + can;
+            if (bandwidth_to_switch_over(s)) {
+                s->expected_downtime = predict_downtime(s, s->pending_bytes);
+            }
             trace(migration_pending, "exact %" PRIu64 ", threshold %" PRIu64, must + can,
                   s->threshold);
             ready = must + can <= s->threshold;
@@ -519,7 +598,7 @@ static void finish(MigrationState *s, bool done)
     if (done) {
         migrate_set_state(&s->state, MIGRATION_STATUS_DEVICE, MIGRATION_STATUS_COMPLETED);
     } else {
-        if (s->committed && s->cancel_late) {
+        if (s->cancel_late) {
             migrate_set_state(&s->state, MIGRATION_STATUS_DEVICE, MIGRATION_STATUS_CANCELLING);
         }
         state = qatomic_read(&s->state);
@@ -540,8 +619,8 @@ void *migration_thread(void *opaque)
     bool done;
 
     s->window_start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
-    s->window_bytes = s->window_pages = 0;
-    s->bandwidth = 0;
+    s->window_bytes = s->window_pages = s->window_zero_pages = 0;
+    s->bandwidth = s->peak_bandwidth = 0;
     s->threshold = 0;
     done = set_up(s) && run_rounds(s);
     migration_threads_remove(info);

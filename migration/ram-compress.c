@@ -267,8 +267,12 @@ void compress_stats_reset(void)
     memset(&counters, 0, sizeof(counters));
 }
 
-void compress_update_rates(void)
+void compress_update_rates(bool whole_run)
 {
+    if (whole_run) {
+        counters.tried_before = counters.busy_before = 0;
+        counters.size_before = counters.pages_before = 0;
+    }
     uint64_t tried = counters.tried - counters.tried_before;
     uint64_t busy = stat64_get(&counters.busy) - counters.busy_before;
     uint64_t size = stat64_get(&counters.compressed_size) - counters.size_before;

@@ -64,8 +64,11 @@ void xbzrle_stats_reset(void)
     memset(&counters, 0, sizeof(counters));
 }
 
-void xbzrle_update_rates(void)
+void xbzrle_update_rates(bool whole_run)
 {
+    if (whole_run) {
+        xs.pages_before = xs.bytes_before = xs.miss_before = xs.tried_before = 0;
+    }
     uint64_t pages = stat64_get(&counters.pages) - xs.pages_before;
     uint64_t bytes = stat64_get(&counters.bytes) - xs.bytes_before;
     uint64_t miss = stat64_get(&counters.cache_miss) - xs.miss_before;

@@ -44,6 +44,7 @@ static struct {
     RAMBlock *block;
     uint64_t page;
     uint64_t dirty_pages;   /* atomic: bits set in all bmaps */
+    uint64_t taken_pages;   /* atomic: that the encoder was given so far */
     /* For the dirty rate. */
     int64_t period_start;   /* ms */
     uint64_t period_pages;
@@ -60,6 +61,18 @@ uint64_t ram_bytes_remaining(void)
 uint64_t ram_pages_taken(void)
 {
     return qatomic_read(&rs.pages_taken);
+}
+
+uint64_t ram_bytes_unsent(void)
+{
+    uint64_t taken = qatomic_read(&rs.taken_pages);
+    uint64_t sent = stat64_get(&mig_stats.normal_pages) + stat64_get(&mig_stats.zero_pages);
+
+    /* Other encoders have nothing under way when they return, or next to nothing. */
+    if (!migrate_multifd() || taken < sent) {
+        return ram_bytes_remaining();
+    }
+    return ram_bytes_remaining() + (taken - sent) * TARGET_PAGE_SIZE;
 }
 
 bool migrate_ram_is_ignored(const RAMBlock *rb)
@@ -135,8 +148,8 @@ static void update_dirty_rate(uint64_t fresh)
                    rs.period_pages * 1000 / (now - rs.period_start));
         rs.period_start = now;
         rs.period_pages = 0;
-        xbzrle_update_rates();
-        compress_update_rates();
+        xbzrle_update_rates(false);
+        compress_update_rates(false);
     }
 }
 
@@ -242,6 +255,7 @@ static int ram_save_setup(QEMUFile *f, void *opaque, Error **errp)
     rs.encoder = choose_encoder();
     cpu_throttle_reset();
     rs.bulk = true;
+    qatomic_set(&rs.taken_pages, 0);
     rs.block = NULL;
     rs.page = 0;
     rs.period_start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
@@ -354,6 +368,7 @@ static int64_t save_next_run(QEMUFile *f)
     clear_dirty_log(run.rb, run.first, run.npages);
     bitmap_clear(run.rb->bmap, run.first, run.npages);
     qatomic_set(&rs.dirty_pages, rs.dirty_pages - run.npages);
+    qatomic_set(&rs.taken_pages, rs.taken_pages + run.npages);
     rs.page = run.first + run.npages;
 
     ret = rs.encoder->save_run(f, run.rb, run.first, run.npages, rs.bulk);
@@ -396,20 +411,60 @@ static int ram_save_iterate(QEMUFile *f, void *opaque)
     return qemu_file_get_error(f) ? qemu_file_get_error(f) : n == 0;
 }
 
-static int ram_save_complete(QEMUFile *f, void *opaque)
+/* What this program itself has written since the last sync; the accelerator has no news. */
+static uint64_t take_late_writes(void)
 {
-    uint64_t before = qemu_file_transferred(f);
+    uint64_t fresh = 0;
+    RAMBlock *rb;
+
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+        fresh += ram_block_take_dirty(rb, 0, ram_block_pages(rb), rb->bmap);
+    }
+    qatomic_set(&rs.dirty_pages, rs.dirty_pages + fresh);
+    return fresh;
+}
+
+/*
+ * Without the BQL: the peer may have stopped reading, and that must not keep anybody from cancelling.
+ * Result as save_next_run's.
+ */
+static int64_t send_last_pages(QEMUFile *f)
+{
     int64_t n;
 
-    migration_bitmap_sync(true);
+    bql_unlock();
     do {
         n = save_next_run(f);
     } while (n > 0 && !qemu_file_get_error(f));
     if (n >= 0 && rs.encoder->complete) {
         n = rs.encoder->complete(f);
     }
+    bql_lock();
+    return n;
+}
+
+static int ram_save_complete(QEMUFile *f, void *opaque)
+{
+    uint64_t before = qemu_file_transferred(f);
+    int64_t n;
+
+    migration_bitmap_sync(true);
+    /* Devices may write while the lock is not held (a reset); then it was not all yet. */
+    while ((n = send_last_pages(f)) >= 0 && !qemu_file_get_error(f) && take_late_writes()) {
+        if (migrate_multifd() && migrate_multifd_flush_after_each_section()) {
+            Error *err = NULL;
+
+            /* Such a reader has one meeting of the channels in a section, and that was it. */
+            error_setg(&err, "memory was written while the last of it was sent");
+            qemu_file_set_error_obj(f, -EBUSY, err);
+            n = -EBUSY;
+            break;
+        }
+    }
     qemu_put_be64(f, RAM_SAVE_FLAG_EOS);
     migration_stats_count_ram(qemu_file_transferred(f) - before);
+    xbzrle_update_rates(true);
+    compress_update_rates(true);
     return n < 0 ? n : qemu_file_get_error(f);
 }
 

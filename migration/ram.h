@@ -76,8 +76,8 @@ XBZRLECacheStats *xbzrle_cache_stats(void);
 void xbzrle_stats_reset(void);
 /* That went as differences. */
 uint64_t xbzrle_pages_sent(void);
-/* Once in a while, on the migration thread. */
-void xbzrle_update_rates(void);
+/* Once in a while, on the migration thread; at the end for all of the run. */
+void xbzrle_update_rates(bool whole_run);
 
 /* Reader of the pages: placing them into @rb.  See ram-stream.c. */
 int ram_stream_load(QEMUFile *f, int version_id);
@@ -112,11 +112,13 @@ CompressionStats *compress_stats(void);
 void compress_stats_reset(void);
 /* That went compressed. */
 uint64_t compress_pages_sent(void);
-void compress_update_rates(void);
+void compress_update_rates(bool whole_run);
 
 /* Where the block lies in the guest's memory, as x-ignore-shared has it in the stream. */
 uint64_t ram_block_address(const RAMBlock *rb);
 uint64_t ram_bytes_remaining(void);
+/* With what multifd's channels have been given and not sent yet. */
+uint64_t ram_bytes_unsent(void);
 /* Written pages that migrations have found so far, since the program began. */
 uint64_t ram_pages_taken(void);
 /* Of all blocks that go. */

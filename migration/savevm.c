@@ -329,8 +329,8 @@ static int load_command(QEMUFile *f, Error **errp)
 }
 
 /*
- * Who wants the source to wait for an acknowledgement before the switchover (a device that has much to
- * do with what it gets first).
+ * Who wants the source to wait for an acknowledgement before the switchover (a device that has much
+ * to do with what it gets first).
  */
 static unsigned count_switchover_acks(void)
 {
@@ -561,6 +561,11 @@ static int check_configuration(SaveState *state, Error **errp)
         error_setg(errp, "Received TARGET_PAGE_BITS is %u but local is %d",
                    state->target_page_bits, qemu_target_page_bits());
         return -EINVAL;
+    }
+    if (state->uuid_received && !qemu_uuid_set) {
+        g_autofree char *theirs = qemu_uuid_unparse_strdup(&state->uuid);
+
+        warn_report("UUID is received %s, but local uuid isn't set", theirs);
     }
     if (state->uuid_received && qemu_uuid_set && !qemu_uuid_is_equal(&state->uuid, &qemu_uuid)) {
         g_autofree char *theirs = qemu_uuid_unparse_strdup(&state->uuid);

@@ -158,7 +158,7 @@ static void client_accepted(QIONetListener *listener, QIOChannelSocket *sioc, gp
     qio_channel_set_delay(QIO_CHANNEL(sioc), false);
     migration_channel_process_incoming(QIO_CHANNEL(sioc));
     if (migration_has_all_channels()) {
-        migration_channel_stop_listening();
+        migration_channel_stop_accepting();
     }
 }
 

@@ -1,8 +1,8 @@
 /*
  * TLS for migration: the source is the client, the destination the server.
  *
- * Handshakes run on the main loop and never block it. Those under way are in a list, so that cancel,
- * yank and the end of a migration can shut them down, from whatever thread.
+ * Handshakes run on the main loop and never block it. Those under way are in a list, so that
+ * cancel, yank and the end of a migration can shut them down, from whatever thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

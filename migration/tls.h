@@ -19,8 +19,9 @@ bool migrate_channel_requires_tls_upgrade(QIOChannel *ioc);
 
 /*
  * The source: does the handshake over @ioc. @func is called when it is over, maybe before this
- * returns; the source of its task is the channel to go on with. @hostname is whom the certificate has to
- * name where parameter tls-hostname says nothing. False with @errp set, and @func not called.
+ * returns; the source of its task is the channel to go on with. @hostname is whom the certificate
+ * has to name where parameter tls-hostname says nothing. False with @errp set, and @func not
+ * called.
  */
 bool migration_tls_connect(QIOChannel *ioc, const char *hostname, const char *channel_name,
                            QIOTaskFunc func, void *opaque, GDestroyNotify destroy, Error **errp);

@@ -2,9 +2,10 @@
  * XBZRLE: encoder and decoder of differences between pages.
  *
  * The encoder works in two steps. First it makes a map of a page, a bit for each byte that differs,
- * with the widest vectors there are. Then it walks through the map's runs with bit operations, 64
- * bytes at a time where nothing has changed. Gaps of up to three unchanged bytes are closed in the
- * map before: as runs of their own they would be longer on the wire, and slower at both ends.
+ * with the widest vectors there are. Then it walks through the ends of the map's runs with bit
+ * operations, 64 bytes at a time where there are none. Gaps of up to three unchanged bytes are
+ * closed in the map before: as runs of their own they would be longer on the wire, and slower at
+ * both ends.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -134,25 +135,6 @@ static void close_gaps(uint64_t *map, int words)
 #undef REACH
 }
 
-/* The first bit from @at on that is @set, or @len. */
-static int find_bit(const uint64_t *map, int len, int at, bool set)
-{
-    uint64_t flip = set ? 0 : UINT64_MAX, word;
-
-    if (at >= len) {
-        return len;
-    }
-    word = (map[at / 64] ^ flip) & (UINT64_MAX << (at % 64));
-    for (at &= ~63; !word;) {
-        at += 64;
-        if (at >= len) {
-            return len;
-        }
-        word = map[at / 64] ^ flip;
-    }
-    return at + __builtin_ctzll(word);
-}
-
 static int put_count(uint8_t *dst, unsigned n)
 {
     if (n < 0x80) {
@@ -164,32 +146,84 @@ static int put_count(uint8_t *dst, unsigned n)
     return 2;
 }
 
+/* Most runs are short: a word or two. */
+static inline void copy_run(uint8_t *dst, const uint8_t *src, int n)
+{
+    if (n > 16) {
+        memcpy(dst, src, n);
+    } else if (n >= 8) {
+        uint64_t first, last;
+
+        memcpy(&first, src, 8);
+        memcpy(&last, src + n - 8, 8);
+        memcpy(dst, &first, 8);
+        memcpy(dst + n - 8, &last, 8);
+    } else if (n >= 4) {
+        uint32_t first, last;
+
+        memcpy(&first, src, 4);
+        memcpy(&last, src + n - 4, 4);
+        memcpy(dst, &first, 4);
+        memcpy(dst + n - 4, &last, 4);
+    } else {
+        for (int i = 0; i < n; i++) {
+            dst[i] = src[i];
+        }
+    }
+}
+
+typedef struct Writer {
+    const uint8_t *new;
+    uint8_t *dst;
+    int room, used;
+    int done;                   /* of the page */
+} Writer;
+
+/* Bytes [first, end) have changed. False: there is not enough room. */
+static inline bool put_run(Writer *w, int first, int end)
+{
+    int changed = end - first;
+
+    if (w->used + 4 + changed > w->room) {
+        return false; /* counts of one byte might just have fitted; nothing is lost by it */
+    }
+    w->used += put_count(w->dst + w->used, first - w->done);
+    w->used += put_count(w->dst + w->used, changed);
+    copy_run(w->dst + w->used, w->new + first, changed);
+    w->used += changed;
+    w->done = end;
+    return true;
+}
+
 int xbzrle_encode_buffer(const uint8_t *old, const uint8_t *new, int len, uint8_t *dst, int room)
 {
-    uint64_t map[MAP_WORDS_MAX];
-    int used = 0, at = 0;
+    Writer w = {new, dst, room, 0, 0};
+    uint64_t map[MAP_WORDS_MAX], before = 0;
+    int first = -1;             /* where the run began that is not yet written */
 
     assert(len % XBZRLE_UNIT == 0 && len <= XBZRLE_LEN_MAX);
     if (!diff(old, new, len, map)) {
         return 0;
     }
     close_gaps(map, len / 64);
-    for (;;) {
-        int changed = find_bit(map, len, at, true), end;
+    for (int at = 0; at < len; at += 64) {
+        uint64_t word = map[at / 64];
+        uint64_t edges = word ^ (word << 1 | before); /* where runs begin and end, in turn */
 
-        if (changed == len) {
-            return used;
+        before = word >> 63;
+        for (; edges; edges &= edges - 1) {
+            int edge = at + __builtin_ctzll(edges);
+
+            if (first < 0) {
+                first = edge;
+            } else if (put_run(&w, first, edge)) {
+                first = -1;
+            } else {
+                return -1;
+            }
         }
-        end = find_bit(map, len, changed, false);
-        if (used + 4 + end - changed > room) {
-            return -1; /* counts of one byte might just have fitted; nothing is lost by it */
-        }
-        used += put_count(dst + used, changed - at);
-        used += put_count(dst + used, end - changed);
-        memcpy(dst + used, new + changed, end - changed);
-        used += end - changed;
-        at = end;
     }
+    return first < 0 || put_run(&w, first, len) ? w.used : -1;
 }
 
 /* A count of one or two bytes at @src + *at; -1 where there is none. */
@@ -222,7 +256,7 @@ int xbzrle_decode_buffer(const uint8_t *src, int size, uint8_t *dst, int len)
             return -1;
         }
         done += same;
-        memcpy(dst + done, src + at, changed);
+        copy_run(dst + done, src + at, changed);
         done += changed;
         at += changed;
     }

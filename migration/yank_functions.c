@@ -1,6 +1,6 @@
 /*
- * What yank does to a migration, out or in: its channels are shut down, and whoever makes or awaits one
- * is told.  Registered from the start of a migration to its end, whether there are channels yet
+ * What yank does to a migration, out or in: its channels are shut down, and whoever makes or awaits
+ * one is told.  Registered from the start of a migration to its end, whether there are channels yet
  * or not.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later

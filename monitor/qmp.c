@@ -443,6 +443,23 @@ void qmp_qmp_capabilities(bool has_enable, QMPCapabilityList *enable, Error **er
     mon->commands = &qmp_commands;
 }
 
+bool monitor_qmp_negotiating(void)
+{
+    QEMU_LOCK_GUARD(&monitor_lock);
+    for (GList *l = mon_list; l; l = l->next) {
+        MonitorQMP *mon = container_of((Monitor *)l->data, MonitorQMP, common);
+
+        if (monitor_is_qmp(l->data)) {
+            QEMU_LOCK_GUARD(&mon->queue_lock);
+            QEMU_LOCK_GUARD(&mon->common.mon_lock);
+            if (mon->connected && !mon->events_on) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* ---- making and ending them ---- */
 
 static void start(MonitorQMP *mon)

@@ -385,7 +385,7 @@ int vm_stop_force_state(RunState state)
     return blk_flush_all(NULL);
 }
 
-int vm_prepare_start(bool step_pending)
+static int prepare_start(bool step_pending, bool send_resume)
 {
     RunState requested = RUN_STATE__MAX;
     RunState state = was_suspended ? RUN_STATE_SUSPENDED : RUN_STATE_RUNNING;
@@ -403,12 +403,26 @@ int vm_prepare_start(bool step_pending)
     if (cpus_accel && cpus_accel->synchronize_pre_resume) {
         cpus_accel->synchronize_pre_resume(step_pending);
     }
-    qapi_event_send_resume();
+    if (send_resume) {
+        qapi_event_send_resume();
+    }
     cpu_enable_ticks();
     runstate_set(state);
     vm_state_notify(true, state);
     was_suspended = false;
     return 0;
+}
+
+int vm_prepare_start(bool step_pending)
+{
+    return prepare_start(step_pending, true);
+}
+
+void vm_start_first(void)
+{
+    if (prepare_start(false, false) == 0) {
+        resume_all_vcpus();
+    }
 }
 
 void vm_start(void)

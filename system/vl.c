@@ -32,6 +32,7 @@
 #include "qemu/log.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
+#include "qemu/timer.h"
 #include "qom/object_interfaces.h"
 #include "system/accel.h"
 #include "system/address-spaces.h"
@@ -41,6 +42,9 @@
 #include "system/runstate.h"
 #include "system/system.h"
 #include "vl.h"
+
+/* How long the guest waits at most for clients that have connected and say no more. */
+#define NEGOTIATION_MS 100
 
 static void fail(Error *err)
 {
@@ -409,6 +413,27 @@ static void init_subsystems(void)
     module_call_init(MODULE_INIT_MIGRATION);
 }
 
+static void look_again(void *opaque)
+{
+}
+
+/*
+ * There is no firmware here that would take its time: a guest may have done something of interest
+ * before a client that has just connected can be told of events. So the guest waits for such clients,
+ * if not for long.
+ */
+static void wait_for_negotiation(void)
+{
+    int64_t end = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + NEGOTIATION_MS;
+    QEMUTimer *timer = timer_new_ms(QEMU_CLOCK_REALTIME, look_again, NULL);
+
+    timer_mod(timer, end);
+    while (monitor_qmp_negotiating() && qemu_clock_get_ms(QEMU_CLOCK_REALTIME) < end) {
+        main_loop_wait(false);
+    }
+    timer_free(timer);
+}
+
 void qemu_init(int argc, char **argv)
 {
     MachineState *ms;
@@ -471,7 +496,11 @@ void qemu_init(int argc, char **argv)
         fail(err);
     }
     if (!cmdline.incoming->len && autostart) {
-        vm_start();
+        wait_for_negotiation();
+        /* It may have been told something meanwhile. */
+        if (runstate_check(RUN_STATE_PRELAUNCH)) {
+            vm_start_first();
+        }
     }
     os_setup_post();
 }

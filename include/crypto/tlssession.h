@@ -55,8 +55,8 @@ size_t qcrypto_tls_session_record_size(QCryptoTLSSession *session);
 bool qcrypto_tls_session_may_borrow(QCryptoTLSSession *session);
 
 /*
- * Sends up to a record. The bytes taken, ERR_BLOCK (then the next call must have the same bytes), or
- * -1 with @errp set.
+ * Sends up to a record. The bytes taken, ERR_BLOCK (then the next call must have the same bytes),
+ * or -1 with @errp set.
  */
 ssize_t qcrypto_tls_session_write(QCryptoTLSSession *session, const void *buf, size_t len,
                                   Error **errp);

@@ -37,6 +37,7 @@ struct QIOChannelTLS {
     size_t in_pos, in_end;
     const uint8_t *plain;    /* content of a record that is not taken yet */
     size_t plain_len;
+    GByteArray *held;        /* where plain is after a peek; NULL: in the session */
     bool do_not_wait;        /* only what is in the buffer */
     bool probing;            /* only what is in the socket */
     bool starved;            /* there was no data when it was asked for */
@@ -46,8 +47,9 @@ struct QIOChannelTLS {
 };
 
 /*
- * The client's and the server's end over @master, which they keep a reference to. @hostname: whom the
- * certificate has to name. @authzid: the object that says who is let in, or NULL. NULL with @errp set.
+ * The client's and the server's end over @master, which they keep a reference to. @hostname: whom
+ * the certificate has to name. @authzid: the object that says who is let in, or NULL. NULL with
+ * @errp set.
  */
 QIOChannelTLS *qio_channel_tls_new_client(QIOChannel *master, QCryptoTLSCreds *creds,
                                           const char *hostname, Error **errp);
@@ -56,8 +58,8 @@ QIOChannelTLS *qio_channel_tls_new_server(QIOChannel *master, QCryptoTLSCreds *c
 
 /*
  * Does the handshake and looks at who the peer is, in @context (NULL: the main one), without ever
- * blocking it. @func is called when that is over, maybe before this returns; the task's source is the
- * channel. To end it early, shut the channel down.
+ * blocking it. @func is called when that is over, maybe before this returns; the task's source is
+ * the channel. To end it early, shut the channel down.
  */
 void qio_channel_tls_handshake(QIOChannelTLS *ioc, QIOTaskFunc func, gpointer opaque,
                                GDestroyNotify destroy, GMainContext *context);

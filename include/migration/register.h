@@ -28,7 +28,10 @@ typedef struct SaveVMHandlers {
     bool (*is_active_iterate)(void *opaque);
     /* PART section: send some; 1 when nothing is left for now, 0 when there is.  Migration thread. */
     int (*save_live_iterate)(QEMUFile *f, void *opaque);
-    /* END section: send all that is left.  BQL, guest stopped. */
+    /*
+     * END section: send all that is left.  BQL, guest stopped. It may drop the BQL while it waits for
+     * the peer, and must then notice what is changed meanwhile.
+     */
     int (*save_live_complete_precopy)(QEMUFile *f, void *opaque);
     int (*save_live_complete_postcopy)(QEMUFile *f, void *opaque);
     /* Add to the bytes left: cheaply, or after asking for the dirty pages.  Migration thread. */

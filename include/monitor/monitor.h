@@ -26,6 +26,9 @@ void monitor_cleanup(void);
 /* One -mon. */
 bool monitor_init_opts(QemuOpts *opts, Error **errp);
 bool monitor_init_qmp(Chardev *chr, bool pretty, Error **errp);
+
+/* Whether a QMP client is connected that has not ended the negotiation, and so gets no events so far. */
+bool monitor_qmp_negotiating(void);
 bool monitor_init_hmp(Chardev *chr, bool use_readline, Error **errp);
 
 /* The current monitor is an HMP (QMP) one; false without a current monitor. */

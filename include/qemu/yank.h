@@ -2,8 +2,8 @@
  * Yank: who owns connections that may hang, and what breaks them, for the commands yank and
  * query-yank. The owners (instances) register themselves, and a function for each connection.
  *
- * The commands run out of band, without the BQL: a function must neither take it nor block. It may be
- * called until yank_unregister_function() returns. All of these may be called on any thread.
+ * The commands run out of band, without the BQL: a function must neither take it nor block. It may
+ * be called until yank_unregister_function() returns. All of these may be called on any thread.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

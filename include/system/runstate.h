@@ -57,6 +57,8 @@ void vm_state_notify(bool running, RunState state);
 /* ---- starting and stopping (system/cpus.c) -------------------------------------------- */
 
 void vm_start(void);
+/* The same without the event: when the program starts, nothing goes on that had been stopped. */
+void vm_start_first(void);
 /**
  * vm_prepare_start: everything that vm_start() does but resuming the vCPUs.
  * Returns -1 when the machine is running already, else 0.

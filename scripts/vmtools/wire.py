@@ -82,10 +82,10 @@ class Proxy:
                 thread = threading.Thread(target=self._pass, daemon=True,
                                           args=(origin, target, kept, origin is source))
                 connection.threads.append(thread)
-            with self._changed:
-                self.connections.append(connection)
             for thread in connection.threads:
                 thread.start()
+            with self._changed:
+                self.connections.append(connection)
 
     def _pass(self, origin, target, kept, from_source):
         while True:
@@ -98,6 +98,8 @@ class Proxy:
             with self._changed:
                 kept += chunk
                 self._changed.notify_all()
+            if from_source:
+                self._open.wait()           # it may have been held meanwhile
             try:
                 if not chunk:
                     target.shutdown(socket.SHUT_WR)
@@ -108,7 +110,8 @@ class Proxy:
                 return
 
     def hold(self):
-        """From now on nothing of the source is read."""
+        """From now on nothing of the source reaches the destination, and no more than a chunk
+        of each connection is read."""
         self._open.clear()
 
     def go_on(self):

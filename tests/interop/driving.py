@@ -15,6 +15,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -42,8 +43,8 @@ class Gone(Exception):
 
 def boot_sector(start=GUEST_START, end=8 * MIB, rounds=1, suspend=False):
     """A guest that writes `A`, adds one to the first byte of each page of a range for ever, and
-    writes `B` after each `rounds` rounds (up to 255). With `suspend` it falls asleep (S3) after
-    the first round of its first life; a word behind the range says that there was one."""
+    writes `B` after each `rounds` rounds (up to 255). With `suspend` it falls asleep (S3) instead
+    of the first letter of its first life; a word behind the range says that there was one."""
     base = 0x7c00
     gdt = struct.pack('<QQQ', 0, 0x00cf9b000000ffff, 0x00cf93000000ffff)
 
@@ -68,14 +69,15 @@ def boot_sector(start=GUEST_START, end=8 * MIB, rounds=1, suspend=False):
     code += loop(clear) + b'\xb3' + bytes([rounds])                     # bl = rounds
     once = len(code)
     code += loop(b'\xfe\x07')                                           # inc byte [edi]
+    tail = b'\xb0B\xee\xb3' + bytes([rounds])                          # 'B'; bl = rounds
     if suspend:
         asleep = (b'\xc7\x05' + word(end) + word(0x5a5a5a5a) +          # remember it
                   b'\xb0\xf1\xe6\xb2'                                   # 0xf1 to port 0xb2
                   b'\x66\xb8\x01\x24\x66\xba\x04\x06\x66\xef'           # 0x2401 to port 0x604
-                  b'\x66\xba\xf8\x03')                                  # dx = 0x3f8 again
-        code += b'\x81\x3d' + word(end) + word(0x5a5a5a5a) + b'\x74' + bytes([len(asleep)]) + asleep
-    letter = b'\xb0B\xee\xb3' + bytes([rounds])
-    code += b'\xfe\xcb\x75' + bytes([len(letter)]) + letter             # each `rounds`: 'B'
+                  b'\xeb\xfe')                                          # for ever, if need be
+        tail = (b'\x81\x3d' + word(end) + word(0x5a5a5a5a) + b'\x74' + bytes([len(asleep)]) +
+                asleep + tail)
+    code += b'\xfe\xcb\x75' + bytes([len(tail)]) + tail                # each `rounds` rounds
     code += b'\xe9' + word(once - (len(code) + 5))
     table = base + size + len(code) + 6
     sector = real_mode(base + size, table - 6) + code + struct.pack('<HI', len(gdt) - 1, table) + gdt
@@ -301,8 +303,7 @@ class Program:
 class DrivingTest(unittest.TestCase):
     """A directory, and programs that have to end with status 0 when they are told to."""
     program = programs.GODWIT
-    # Firmware takes long in real QEMU on a nested KVM
-    accel = '-accel kvm -accel tcg'
+    accel = os.environ.get('DRIVING_ACCEL', '-accel kvm -accel tcg')
 
     @property
     def binary(self):
@@ -345,10 +346,11 @@ class DrivingTest(unittest.TestCase):
 
 def with_both(base):
     """Makes two classes of tests of one: with this program and with the newer real QEMU."""
-    import sys
     module = sys.modules[base.__module__]
-    for name, suffix, accel in ((programs.GODWIT, 'Godwit', '-accel kvm -accel tcg'),
-                                (programs.NEWER, 'NewerQemu', '-accel tcg')):
+    for name, suffix, accel in (
+            (programs.GODWIT, 'Godwit', DrivingTest.accel),
+            # Firmware takes long in real QEMU on a nested KVM
+            (programs.NEWER, 'NewerQemu', '-accel tcg')):
         made = type(base.__name__ + suffix, (base, DrivingTest),
                     {'program': name, 'accel': accel, '__module__': base.__module__})
         setattr(module, made.__name__, made)

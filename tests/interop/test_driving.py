@@ -19,7 +19,7 @@ does not hold there is a mistake in the test. What has tests elsewhere is not re
 | memory at any time: running, stopped, asleep, while loading; writes are dirty | Qtest.test_memory_*, test_suite.py |
 | greeting, negotiation, no event before the reply, ids, descriptors | test_clients.py, monitor/test_qmp.py |
 | exec-oob of migrate-recover, migrate-pause, yank | Qmp.test_out_of_band |
-| parameters: at once, every one, in its own type; capabilities one at a time | Qmp.test_parameters, test_capabilities; Events.test_bandwidth |
+| parameters: at once, every one, in its own type; capabilities one at a time | Qmp.test_parameters, test_capabilities; test_suite.py Precopy.test_limited |
 | migrate: what is an error at once, and what is a status later | Qmp.test_wrong_addresses, test_late_failures |
 | migrate_cancel in every state, and again after it | Qmp.test_cancel_*, migration/cancel/* |
 | migrate-incoming: setup at once, socket-address | Qmp.test_listening |
@@ -27,8 +27,8 @@ does not hold there is a mistake in the test. What has tests elsewhere is not re
 | members of query-migrate | Qmp.test_figures |
 | TLS | tests of their own |
 | events, on both sides, in order, none too many | Events.test_*, migration/events/*, migration/pc/*/suspend |
-| a pass that cannot end does not; raised limits let it | Events.test_bandwidth, migration/converge/* |
-| the usual guest, falling asleep, waking up; memory as it has to be | Guest.test_*, test_suite.py |
+| a pass that cannot end does not; raised limits let it | test_suite.py Precopy.test_limited, migration/converge/* |
+| the usual guest, falling asleep, waking up; memory as it has to be | test_suite.py, migration/pc/* |
 | what is not built in is refused, with QEMU's error class | NotBuiltIn |
 """
 
@@ -44,8 +44,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, '..', '..', 'scripts'), HERE]
 
-from driving import (GUEST_START, MIB, PAGE, TIMEOUT, DrivingTest, Gone, Refused, boot_sector,  # noqa: E402
-                     with_both)
+from driving import MIB, PAGE, TIMEOUT, DrivingTest, boot_sector, with_both     # noqa: E402
 from vmtools import programs, tap                               # noqa: E402
 
 UUID = '12345678-90ab-cdef-1234-567890abcdef'

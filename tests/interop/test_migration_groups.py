@@ -49,6 +49,7 @@ GROUPS = {
     'autostart': ('-S on either side', 'tcp'),
     'early-cont': ('cont while the stream comes', 'tcp'),
     'hmp': ('driven by HMP', 'tcp'),
+    'tls': ('TLS: x509, psk, anon; one channel and multifd; refusals', 'tcp, unix'),
 }
 # What is about the one program alone, and what it has nothing of
 LEFT_OUT = {
@@ -58,8 +59,14 @@ LEFT_OUT = {
     ('newer', 'destination'): {'error', 'parameters', 'capabilities'},
 }
 # Single tests, likewise: QEMU takes no interest in the status of the command that its stream
-# went to.
-SKIP = {('newer', 'source'): ['/migration/transport/exec/fails-late']}
+# went to, hangs when it is cancelled in a TLS handshake, and has no place left for the real source
+# when others connect and say nothing.
+SKIP = {
+    ('newer', 'source'): ['/migration/transport/exec/fails-late', '/migration/tls/cancel'],
+    ('older', 'source'): ['/migration/tls/cancel'],
+    ('newer', 'destination'): ['/migration/tls/silent-clients'],
+    ('older', 'destination'): ['/migration/tls/silent-clients'],
+}
 # What may be skipped without the row becoming untrue
 FEW_HAVE = ('/transport/vsock', '/transport/exec/fails-late')
 

@@ -23,8 +23,8 @@ from vmtools.machine import MICROVM, Machine, SerialTap, for_older      # noqa: 
 from vmtools.programs import GODWIT, NEWER, OLDER               # noqa: E402
 
 MIB = 1 << 20
-MEMORY = 64
-HOT = 6
+MEMORY = 40
+HOT = 5
 GUESTS = os.environ.get('GUEST_DIR') or os.path.join(TOP, 'build', 'tests', 'guest')
 KVM = os.access('/dev/kvm', os.R_OK | os.W_OK)
 BINARIES = {name: programs.find(name) for name in programs.NAMES}
@@ -78,25 +78,27 @@ class Live(unittest.TestCase):
             machine.alive), f'{machine.serial.text()!r} {machine.stderr()}')
         self.assertNotIn('E', machine.serial.text())
 
-    def go(self, source, there, uri, during=None):
-        """Several passes, then the switchover."""
-        migrate.set_up(source, (), {'downtime-limit': 1, 'max-bandwidth': SLOW})
-        seen = []
+    def go(self, source, there, uri, actions=(), kind=GODWIT):
+        """Several passes, with an action in each as long as there are any, then the switchover."""
+        # With 0 we wait for ever; QEMU does not wait at all, and with 1 nearly always long enough.
+        migrate.set_up(source, (), {'downtime-limit': 0 if kind == GODWIT else 1,
+                                    'max-bandwidth': SLOW})
+        actions = [*actions, lambda: migrate.set_up(
+            source, (), {'downtime-limit': 2000, 'max-bandwidth': 1 << 40})]
+        last = 0
 
         def progress(info):
+            nonlocal last
             passes = info.get('ram', {}).get('dirty-sync-count', 0)
-            if passes not in seen:
-                seen.append(passes)
-                if during:
-                    during(passes)
-            if passes >= PASSES and 'free' not in seen:
-                seen.append('free')
-                migrate.set_up(source, (), {'downtime-limit': 2000, 'max-bandwidth': 1 << 40})
+            if actions and passes > last and (len(actions) > 1 or passes >= PASSES):
+                last = passes
+                actions.pop(0)()
         source.command('migrate', uri=uri)
         info = migrate.wait_status(source, timeout=TIMEOUT, every=0.005, progress=progress)
         self.assertEqual(info['status'], 'completed', f'{info} {there.stderr()}')
         self.assertEqual(migrate.wait_status(there)['status'], 'completed')
-        self.assertGreaterEqual(info['ram']['dirty-sync-count'], PASSES)
+        self.several = kind == GODWIT or info['ram']['dirty-sync-count'] >= PASSES
+        self.assertGreaterEqual(info['ram']['dirty-sync-count'], PASSES if self.several else 2)
         return info
 
     def verify(self, there):
@@ -111,10 +113,13 @@ class Live(unittest.TestCase):
         """What an end uses besides the guest's memory."""
         over = machine.memory()['VmHWM'] - MEMORY * MIB
         self.figures['over-mib-' + machine.name] = round(over / MIB, 1)
-        self.assertLess(over, OVERHEAD_MAX + more)
+        if os.environ.get('SHOW_FIGURES'):
+            print('#', self.figures, flush=True)
+        if 'ASAN_OPTIONS' not in os.environ:    # there memory has a shadow
+            self.assertLess(over, OVERHEAD_MAX + more)
 
     def move(self, kinds, capabilities, parameters, only_source=None, transport='unix',
-             arguments=(), during=None, extra=0):
+             arguments=(), actions=None, extra=0):
         source = self.source(kinds, *arguments)
         if kinds[1] == OLDER and 'multifd' in capabilities:
             if not (only_source or {}).get('zero-page-detection') and kinds[0] != OLDER:
@@ -123,8 +128,7 @@ class Live(unittest.TestCase):
         there, uri = self.destination(kinds, [c for c in capabilities
                                               if c not in ('zero-copy-send', 'auto-converge')],
                                       parameters, transport)
-        info = self.go(source, there, uri,
-                       (lambda passes: during(source, passes)) if during else None)
+        info = self.go(source, there, uri, actions(source) if actions else (), kinds[0])
         self.assertEqual(info['ram']['multifd-bytes'] > 0, 'multifd' in capabilities)
         for end, kind in ((source, kinds[0]), (there, kinds[1])):
             if kind == GODWIT:
@@ -154,10 +158,11 @@ def add(cls, kinds, name, feature, capabilities, parameters=None, transport='uni
 
 def saw_xbzrle(self, info):
     cache = info['xbzrle-cache']
-    self.assertGreater(cache['pages'], 0)
-    self.assertGreater(cache['bytes'], 0)
-    self.assertLess(cache['bytes'], cache['pages'] * 4096)
-    self.assertGreater(cache['cache-miss'], 0)
+    if self.several:
+        self.assertGreater(cache['pages'], 0)
+        self.assertGreater(cache['bytes'], 0)
+        self.assertLess(cache['bytes'], cache['pages'] * 4096)
+        self.assertGreater(cache['cache-miss'], 0)
     for member in ('cache-size', 'cache-miss-rate', 'encoding-rate', 'overflow'):
         self.assertIn(member, cache)
 
@@ -208,7 +213,7 @@ class GodwitToNewerQemu(Live):
     pass
 
 
-class Godwit(Live):
+class Alone(Live):
     """What needs no other program."""
     KINDS = (GODWIT, GODWIT)
 
@@ -267,13 +272,12 @@ class Godwit(Live):
 
     def test_xbzrle_resized(self):
         """Larger, smaller and too small, while pages go through it."""
-        sizes = {2: 32 * MIB, 3: MIB, 4: 16 * MIB}
-
-        def during(source, passes):
-            if passes in sizes:
-                source.command('migrate-set-parameters', xbzrle_cache_size=sizes[passes])
-        info = self.move(self.KINDS, ('xbzrle',), {'xbzrle-cache-size': 4 * MIB}, during=during,
-                         extra=48 * MIB)
+        def actions(source):
+            for size in (32 * MIB, MIB, 64 * 1024, 16 * MIB):
+                yield lambda size=size: source.command('migrate-set-parameters',
+                                                       xbzrle_cache_size=size)
+        info = self.move(self.KINDS, ('xbzrle',), {'xbzrle-cache-size': 4 * MIB},
+                         actions=actions, extra=48 * MIB)
         self.assertEqual(info['xbzrle-cache']['cache-size'], 16 * MIB)
 
     def test_xbzrle_too_small(self):
@@ -290,20 +294,20 @@ class Godwit(Live):
         self.assertGreater(info['compression']['busy'], 0)
 
 
-common(Godwit, Godwit.KINDS)
+common(Alone, Alone.KINDS)
 for _channels in (1, 16, 255):
-    add(Godwit, Godwit.KINDS, f'multifd_{_channels}_channels', '', MULTIFD,
+    add(Alone, Alone.KINDS, f'multifd_{_channels}_channels', '', MULTIFD,
         {'multifd-channels': _channels}, transport='tcp' if _channels == 16 else 'unix')
-add(Godwit, Godwit.KINDS, 'multifd_16_channels_zstd', '', MULTIFD,
+add(Alone, Alone.KINDS, 'multifd_16_channels_zstd', '', MULTIFD,
     {'multifd-channels': 16, 'multifd-compression': 'zstd'})
 for _method, _levels in (('zlib', (0, 9)), ('zstd', (0, 12))):
     for _level in _levels:
-        add(Godwit, Godwit.KINDS, f'multifd_{_method}_level_{_level}', '', MULTIFD,
+        add(Alone, Alone.KINDS, f'multifd_{_method}_level_{_level}', '', MULTIFD,
             {'multifd-channels': 2, 'multifd-compression': _method,
              f'multifd-{_method}-level': _level})
-add(Godwit, Godwit.KINDS, 'flush_after_each_section', '', MULTIFD, {'multifd-channels': 2},
+add(Alone, Alone.KINDS, 'flush_after_each_section', '', MULTIFD, {'multifd-channels': 2},
     arguments=('-global', 'migration.multifd-flush-after-each-section=on'))
-add(Godwit, Godwit.KINDS, 'auto_converge', '', ('multifd', 'auto-converge'),
+add(Alone, Alone.KINDS, 'auto_converge', '', ('multifd', 'auto-converge'),
     {'multifd-channels': 2})
 for _cls, _kinds in ((OlderQemuToGodwit, (OLDER, GODWIT)), (GodwitToOlderQemu, (GODWIT, OLDER)),
                      (NewerQemuToGodwit, (NEWER, GODWIT)), (GodwitToNewerQemu, (GODWIT, NEWER))):
@@ -311,6 +315,7 @@ for _cls, _kinds in ((OlderQemuToGodwit, (OLDER, GODWIT)), (GodwitToOlderQemu, (
     _why = programs.why_missing(*_kinds)
     if _why:
         globals()[_cls.__name__] = unittest.skip(_why)(_cls)
+del _cls        # it would be found as a class of tests, once more
 
 
 if __name__ == '__main__':

@@ -173,7 +173,8 @@ class OutOfBand(MachineTest):
     def test_runs(self):
         process, c = self.start_qmp(oob=True)
         c.send({'exec-oob': 'query-yank', 'id': 1})
-        self.assertEqual(c.reply(), {'return': [], 'id': 1})
+        self.assertEqual(c.reply(), {'return': [{'type': 'chardev', 'id': 'compat_monitor0'}],
+                                     'id': 1})
         c.send({'exec-oob': 'query-status', 'id': 2})
         self.assert_error(c.reply(), 'GenericError', 'does not support OOB')
         c.send({'exec-oob': 'query-yank', 'execute': 'quit', 'id': 3})

@@ -51,6 +51,15 @@ ALLOWED_OLD = {
     ('trace-event-*', 'lacks * vcpu'): 'removed',
 }
 
+# What neither has: (place, difference): reason. The names begin with x-, and are documented as ours;
+# but for the type that QEMU has by this name, while its schema knows another that it has no type for.
+OWN = {
+    ('object-add(arguments)', 'extra variant authz-list-file'): 'makes the object usable',
+    ('object-add(arguments).qom-type', 'extra value authz-list-file'): 'likewise',
+    ('query-migrate(return)', 'extra member x-downtime'): 'where the downtime went',
+}
+
+
 class Schema:
     """The reply of query-qmp-schema."""
 
@@ -204,7 +213,7 @@ class SchemaTest(MachineTest):
         return {key for _, _, key in explained}
 
     def test_new(self):
-        used = self.check(self.differences(programs.NEWER), ALLOWED_NEW)
+        used = self.check(self.differences(programs.NEWER), {**ALLOWED_NEW, **OWN})
         self.assertEqual(sorted(set(ALLOWED_NEW) - used), [], 'explained, but no longer so')
 
     def test_old(self):
@@ -216,7 +225,7 @@ class SchemaTest(MachineTest):
         extra = [{difference for difference in self.differences(role)
                   if difference[1].startswith('extra ')}
                  for role in (programs.NEWER, programs.OLDER)]
-        self.assertEqual(sorted(extra[0] & extra[1]), [])
+        self.assertEqual(sorted(extra[0] & extra[1]), sorted(OWN))
 
     def test_the_comparison_sees(self):
         """A schema is equal to itself, and differs from one that was changed."""

@@ -14,6 +14,7 @@
 /* --- what the binaries can do --- */
 
 static int oldest; /* the older one's version */
+static int versions[2]; /* source, destination */
 static bool tracked;
 
 void migrate_probe(void)
@@ -25,10 +26,26 @@ void migrate_probe(void)
     for (size_t i = 0; i < G_N_ELEMENTS(vars); i++) {
         QTestState *s = qtest_init_with_env(vars[i], "-M none -nodefaults");
 
-        oldest = MIN(oldest, qtest_version(s));
+        versions[i] = qtest_version(s);
+        oldest = MIN(oldest, versions[i]);
         tracked = tracked && qtest_has_accel(vars[i]);
         qtest_quit(s);
     }
+}
+
+bool migrate_is_old_source(void)
+{
+    return versions[0] < 800;
+}
+
+bool migrate_is_old_destination(void)
+{
+    return versions[1] < 800;
+}
+
+bool migrate_with_older(void)
+{
+    return oldest < 800;
 }
 
 void migrate_add_test_since(int version, const char *path, void (*test)(void))

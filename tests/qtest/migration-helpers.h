@@ -22,6 +22,11 @@ void migrate_add_test_since(int version, const char *path, void (*test)(void));
 /* A test that writes memory while it migrates, which needs the accelerator qtest. */
 void migrate_add_test_tracked(const char *path, void (*test)(void));
 
+/* Whether a side is older than 8.0, which has neither the options nor the messages that came then. */
+bool migrate_is_old_source(void);
+bool migrate_is_old_destination(void);
+bool migrate_with_older(void);
+
 typedef struct MigratePair {
     QTestState *src;
     QTestState *dst;

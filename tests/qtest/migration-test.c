@@ -24,10 +24,12 @@ int main(int argc, char **argv)
     add_option_tests();
     add_progress_tests();
     add_guest_tests();
+    add_tls_tests();
     if (!getenv("QTEST_QEMU_BINARY_SRC") && !getenv("QTEST_QEMU_BINARY_DST")) {
         add_pc_tests(); /* whose devices are not QEMU's */
     }
     ret = g_test_run();
+    remove_tls_files();
     qtest_teardown();
     return ret;
 }

@@ -13,5 +13,7 @@ void add_option_tests(void);
 void add_progress_tests(void);
 void add_guest_tests(void);
 void add_pc_tests(void);
+void add_tls_tests(void);
+void remove_tls_files(void);
 
 #endif /* MIGRATION_TESTS_H */

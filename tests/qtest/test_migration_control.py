@@ -129,25 +129,27 @@ def open_things(machine):
 
 
 class Control(unittest.TestCase):
+    size = RAM
+
     def setUp(self):
         self.directory = tempfile.TemporaryDirectory(prefix='godwit-control-')
         self.addCleanup(self.directory.cleanup)
         self.ram = os.path.join(self.directory.name, 'ram')
         with open(self.ram, 'wb') as f:
-            f.write(random.Random(7).randbytes(RAM))
+            f.write(random.Random(7).randbytes(self.size))
         self.count = 0
 
     def machine(self, name, *arguments):
         self.count += 1
-        machine = Machine(BINARY, ['-machine', 'none', '-m', f'{RAM // MIB}M', *arguments],
+        machine = Machine(BINARY, ['-machine', 'none', '-m', f'{self.size // MIB}M', *arguments],
                           name=f'{name}{self.count}', directory=self.directory.name)
         self.addCleanup(machine.end)
         return machine
 
     def source(self, capabilities):
         source = self.machine('source', '-machine', 'memory-backend=ram', '-object',
-                              f'memory-backend-file,id=ram,mem-path={self.ram},size={RAM},share=off',
-                              '-name', 'source,debug-threads=on')
+                              f'memory-backend-file,id=ram,mem-path={self.ram},size={self.size},'
+                              'share=off', '-name', 'source,debug-threads=on')
         migrate.set_up(source, (*capabilities, 'events'))
         self.succeed(source)                # what is kept from the first time on, is there now
         source.things = open_things(source)
@@ -329,6 +331,30 @@ def add_tests():
 
 
 add_tests()
+
+
+class Draining(Control):
+    """Memory is small enough to be in channels' hands altogether when the guest is stopped, and then
+    nobody reads."""
+
+    size = 2 * MIB
+
+    def draining(self, source, transport):
+        peer = Peer(transport, self.directory.name)
+        source.command('migrate', uri=peer.uri)
+        migrate.wait_status(source, ('device',))
+        return peer
+
+    STATES = ('draining',)
+
+    def test_cancel(self):
+        self.in_all_states('unix', ('multifd',), self.cancel)
+
+    def test_yank(self):
+        self.in_all_states('unix', ('multifd',), self.yank)
+
+    def test_death(self):
+        self.in_all_states('unix', ('multifd',), self.death)
 
 
 class Late(Control):
@@ -637,6 +663,116 @@ class Shared(Control):
             self.assertEqual(there.wait(), 1)
         self.assertIn("block 'ram' is shared (x-ignore-shared): its pages must not be sent",
                       there.stderr())
+
+
+class Accepted(Control):
+    """Capabilities that change little, and combinations that are refused."""
+
+    def test_combinations(self):
+        machine = self.machine('combinations')
+        for names, text in (
+                (('postcopy-ram', 'x-ignore-shared'), 'Postcopy is not compatible with ignore-shared'),
+                (('postcopy-ram', 'multifd'), 'Postcopy is not yet compatible with multifd'),
+                (('postcopy-preempt',), 'Postcopy preempt requires postcopy-ram'),
+                (('background-snapshot', 'return-path'),
+                 'Background-snapshot is not compatible with return-path'),
+                (('background-snapshot', 'release-ram'),
+                 'Background-snapshot is not compatible with release-ram'),
+                (('background-snapshot', 'late-block-activate'),
+                 'Background-snapshot is not compatible with late-block-activate'),
+                (('background-snapshot', 'validate-uuid'),
+                 'Background-snapshot is not compatible with validate-uuid'),
+                (('background-snapshot', 'pause-before-switchover'),
+                 'Background-snapshot is not compatible with pause-before-switchover'),
+                (('background-snapshot', 'multifd'),
+                 'Background-snapshot is not compatible with multifd'),
+                (('background-snapshot', 'auto-converge'),
+                 'Background-snapshot is not compatible with auto-converge'),
+                (('mapped-ram', 'xbzrle'), 'Mapped-ram migration is incompatible with xbzrle'),
+                (('switchover-ack',), "Capability 'switchover-ack' requires capability "
+                                      "'return-path'")):
+            with self.subTest(names=names):
+                with self.assertRaises(QMPError) as raised:
+                    self.set(machine, on=names)
+                self.assertEqual(raised.exception.desc, text)
+                self.assertFalse(any(c['state'] for c in
+                                     machine.command('query-migrate-capabilities')))
+
+    def test_release_ram(self):
+        """In precopy it changes nothing."""
+        source = self.source(())
+        there = self.machine('there', '-incoming', f'unix:{self.directory.name}/release')
+        self.set(source, on=('release-ram',))
+        migrate.run(source, there, f'unix:{self.directory.name}/release',
+                    destination_capabilities=())
+        with open(self.ram, 'rb') as f:
+            expected = f.read(MIB)
+        self.assertEqual(source.read_memory(0, MIB), expected)
+        self.assertEqual(there.read_memory(0, MIB), expected)
+
+    def test_disks(self):
+        """They are the destination's when its guest runs, late-block-activate or not."""
+        image = os.path.join(self.directory.name, 'image')
+        with open(image, 'wb') as f:
+            f.truncate(MIB)
+
+        def active(machine):
+            return [b['inserted']['active'] for b in machine.command('query-block')]
+
+        disk = ['-machine', 'pc', '-accel', 'qtest', '-drive', f'if=ide,format=raw,file={image}']
+        for late in (False, True):
+            for stopped, paused in ((False, False), (False, True), (True, False), (True, True)):
+                with self.subTest(late=late, source_stopped=stopped, destination_paused=paused):
+                    source = self.machine('source', *disk)
+                    there = self.machine('there', *disk, '-incoming', 'defer',
+                                         *(['-S'] if paused else []))
+                    if late:
+                        self.set(there, on=('late-block-activate',))
+                    if stopped:
+                        source.command('stop')
+                    path = tempfile.mktemp(dir=self.directory.name)
+                    there.command('migrate-incoming', uri='unix:' + path)
+                    self.assertEqual((active(source), active(there)), ([True], [False]))
+                    migrate.run(source, there, 'unix:' + path, destination_capabilities=())
+                    self.assertEqual((active(source), active(there)),
+                                     ([False], [not stopped and not paused]))
+                    there.command('cont')
+                    self.assertEqual(active(there), [True])
+                    there.command('stop')
+                    self.assertEqual(active(there), [True])
+                    source.quit()
+                    there.quit()
+
+    def test_uuid(self):
+        """Only two that are set and differ are refused."""
+        uuids = (None, '5d0ab6a1-7e4c-4c5c-9f6b-1f2d3c4b5a69', '5d0ab6a1-7e4c-4c5c-9f6b-1f2d3c4b5a70')
+        for ours in uuids[:2]:
+            for theirs in uuids:
+                for on in ((), ('source',), ('there',), ('source', 'there')):
+                    with self.subTest(source=ours, destination=theirs, on=on):
+                        source = self.machine('source', *(['-uuid', ours] if ours else []))
+                        there = self.machine('there', '-incoming', 'defer',
+                                             *(['-uuid', theirs] if theirs else []))
+                        for name, machine in (('source', source), ('there', there)):
+                            if name in on:
+                                self.set(machine, on=('validate-uuid',))
+                        self.set(source, on=('return-path',))
+                        path = tempfile.mktemp(dir=self.directory.name)
+                        there.command('migrate-incoming', uri='unix:' + path)
+                        source.command('migrate', uri='unix:' + path)
+                        sent = ours and 'source' in on
+                        if sent and theirs and theirs != ours:
+                            migrate.wait_status(source, ('failed',))
+                            self.assertEqual(there.wait(), 1)
+                            self.assertIn(f'UUID received is {ours} and local is {theirs}',
+                                          there.stderr())
+                        else:
+                            migrate.wait_status(source)
+                            migrate.wait_status(there)
+                            self.assertEqual("but local uuid isn't set" in there.stderr(),
+                                             bool(sent and not theirs))
+                        source.end()
+                        there.end()
 
 
 class Waiting(Control):

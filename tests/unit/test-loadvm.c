@@ -9,6 +9,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <zlib.h>
 #include "io/channel-buffer.h"
 #include "migration/global_state.h"
 #include "migration/misc.h"
@@ -258,6 +259,97 @@ static void test_messages(void)
     BROKEN(0x4f, 0x28, "none was named");
 }
 
+/* Where the first section of pages begins in the stream of 7.2. */
+#define RECORDS_AT 0x48
+
+/* The stream with @record in front of its first pages. */
+static uint8_t *with_record(const uint8_t *s, size_t len, const void *record, size_t size)
+{
+    uint8_t *out = g_malloc(len + size);
+
+    memcpy(out, s, RECORDS_AT);
+    memcpy(out + RECORDS_AT, record, size);
+    memcpy(out + RECORDS_AT + size, s + RECORDS_AT, len - RECORDS_AT);
+    return out;
+}
+
+/* Differences, compressed pages and multifd's marks that make no sense. */
+static void test_records(void)
+{
+#define RECORD(bytes, what) { bytes, sizeof(bytes) - 1, what }
+#define XBZRLE "\0\0\0\0\0\0\x10\x40\3ram"
+#define COMPRESS "\0\0\0\0\0\0\x11\0\3ram"
+    static const struct { const char *bytes; size_t size; const char *what; } records[] = {
+        RECORD(XBZRLE "\2\0\3\0\1x", "XBZRLE data has encoding 2, expected 1"),
+        RECORD(XBZRLE "\1\x10\1", "XBZRLE data has 4097 bytes"),
+        RECORD(XBZRLE "\1\xff\xff", "XBZRLE data has 65535 bytes"),
+        RECORD(XBZRLE "\1\0\3\0\2x", "3 bytes of XBZRLE data are not the difference"),
+        RECORD(XBZRLE "\1\0\2\0\0", "2 bytes of XBZRLE data are not the difference"),
+        RECORD(XBZRLE "\1\0\1\x80", "1 bytes of XBZRLE data are not the difference"),
+        RECORD(XBZRLE "\1\0\4\xff\x1f\2x", "4 bytes of XBZRLE data are not the difference"),
+        RECORD("\0\0\0\0\0\x20\0\x40\3ram\1\0\3\0\1x", "has no place in block 'ram'"),
+        RECORD("\0\0\0\0\0\0\0\x40\3rom\1\0\3\0\1x", "block 'rom' does not exist"),
+        RECORD("\0\0\0\0\0\0\0\x60\1\0\3\0\1x", "none was named yet"),
+        RECORD(COMPRESS "\0\0\0\0", "a compressed page has 0 bytes"),
+        RECORD(COMPRESS "\0\1\0\0", "a compressed page has 65536 bytes"),
+        RECORD(COMPRESS "\xff\xff\xff\xff", "a compressed page has 4294967295 bytes"),
+        RECORD(COMPRESS "\0\0\0\4xxxx", "block 'ram', offset 0x1000: its 4 bytes do not decompress"),
+        /* zlib's form of nothing: it ends well, but it is no page. */
+        RECORD(COMPRESS "\0\0\0\x08\x78\x9c\3\0\0\0\0\1", "its 8 bytes do not decompress"),
+        RECORD("\0\0\0\0\0\x20\1\0\3ram\0\0\0\4xxxx", "has no place in block 'ram'"),
+        RECORD("\0\0\0\0\0\0\2\0", "multifd, which is not switched on here"),
+        RECORD("\0\0\0\0\0\0\0\x80", "RDMA"),
+        RECORD("\0\0\0\0\0\x20\0\4", "the list of blocks comes a second time"),
+    };
+    g_autofree uint8_t *s = NULL;
+    size_t len;
+
+    read_data("qemu-7.2-none-2m.bin", &s, &len);
+    for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
+        g_autofree uint8_t *bad = with_record(s, len, records[i].bytes, records[i].size);
+
+        refuse_like(bad, len + records[i].size, records[i].what);
+        /* Cut off within the record: an error too, whichever. */
+        for (size_t cut = 1; cut < records[i].size; cut++) {
+            Error *err = NULL;
+
+            g_assert_cmpint(load(bad, RECORDS_AT + cut, &err), <, 0);
+            g_assert_nonnull(err);
+            error_free(err);
+        }
+    }
+}
+
+/* A page that is in work with a thread, and then comes again in another form: the last one counts. */
+static void test_made_twice(void)
+{
+    g_autofree uint8_t *s = NULL, *both = NULL;
+    uint8_t page[4096], packed[8192];
+    uLongf packed_len = sizeof(packed);
+    g_autoptr(GByteArray) record = g_byte_array_new();
+    size_t len;
+    uint8_t size[4];
+
+    read_data("qemu-7.2-none-2m.bin", &s, &len);
+    for (size_t i = 0; i < sizeof(page); i++) {
+        page[i] = i * 7 / 5;
+    }
+    g_assert_cmpint(compress2(packed, &packed_len, page, sizeof(page), 1), ==, Z_OK);
+    stl_be_p(size, packed_len);
+    for (int i = 0; i < 100; i++) {
+        g_byte_array_append(record, (const uint8_t *)COMPRESS, 12);
+        g_byte_array_append(record, size, 4);
+        g_byte_array_append(record, packed, packed_len);
+        g_byte_array_append(record, (const uint8_t *)"\0\0\0\0\0\0\x10\x60\1\0\3\5\1y", 14);
+    }
+    /* What follows in the stream is over it, so the stream ends here: nothing is complete, but RAM shows. */
+    both = with_record(s, len, record->data, record->len);
+    memset(ram, 0xee, RAM_SIZE);
+    g_assert_cmpint(load(both, RECORDS_AT + record->len, NULL), <, 0);
+    page[5] = 'y';
+    g_assert_cmpmem(ram + 4096, 4096, page, sizeof(page));
+}
+
 /* Run states that no guest arrives in: the destination could do nothing with them. */
 static void test_run_states(void)
 {
@@ -311,6 +403,8 @@ int main(int argc, char **argv)
         g_test_add_data_func(c, streams[i], test_changes);
     }
     g_test_add_func("/loadvm/messages", test_messages);
+    g_test_add_func("/loadvm/records", test_records);
+    g_test_add_func("/loadvm/made-twice", test_made_twice);
     g_test_add_func("/loadvm/run-states", test_run_states);
     g_test_add_func("/loadvm/half", test_half);
     return g_test_run();
