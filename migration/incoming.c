@@ -166,6 +166,18 @@ static void incoming_done_bh(void *opaque)
 
     mis->total_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - mis->start_time;
     if (mis->load_result == 0) {
+        Error *err = NULL;
+
+        /* Meanwhile one channel too many may have come. */
+        if (!multifd_recv_finish(&err)) {
+            mis->load_result = -EINVAL;
+            WITH_QEMU_LOCK_GUARD(&mis->error_mutex) {
+                error_free(mis->error);
+                mis->error = err;
+            }
+        }
+    }
+    if (mis->load_result == 0) {
         multifd_recv_cleanup(); /* no page may come any more: from here on they are the guest's */
         incoming_start_guest();
         note_start(mis);
@@ -183,6 +195,12 @@ static void incoming_done_bh(void *opaque)
     if (mis->exit_on_error) {
         exit(EXIT_FAILURE);
     }
+}
+
+static gboolean incoming_done_idle(gpointer opaque)
+{
+    incoming_done_bh(opaque);
+    return G_SOURCE_REMOVE;
 }
 
 void migration_incoming_fail_early(Error *err)
@@ -226,7 +244,11 @@ static void *load_thread(void *opaque)
         }
         error_free(err);
     }
-    qemu_bh_schedule_oneshot(incoming_done_bh, mis);
+    if (migrate_multifd()) {
+        g_idle_add(incoming_done_idle, mis); /* first, whoever has come by now is heard */
+    } else {
+        qemu_bh_schedule_oneshot(incoming_done_bh, mis);
+    }
     return NULL;
 }
 

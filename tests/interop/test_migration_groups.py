@@ -68,7 +68,7 @@ SKIP = {
     ('older', 'destination'): ['/migration/tls/silent-clients'],
 }
 # What may be skipped without the row becoming untrue
-FEW_HAVE = ('/transport/vsock', '/transport/exec/fails-late')
+FEW_HAVE = ('/transport/vsock', '/transport/exec/fails-late', '/tls/cancel', '/tls/silent-clients')
 
 
 def groups(which, side):
