@@ -641,14 +641,20 @@ bool multifd_recv_sync_main(QEMUFile *f, Error **errp)
     return ok;
 }
 
-/* Something has come that nobody has read, on a channel whose bytes are packets. */
-static bool has_data(QIOChannel *ioc)
+/*
+ * A packet with pages, or one to wait at, has come and nobody has read it. One without either means
+ * nothing: QEMU 7.2 sends such a one when it ends.
+ */
+static bool has_more(QIOChannel *ioc)
 {
     QIOChannelSocket *sioc = (QIOChannelSocket *)object_dynamic_cast(OBJECT(ioc),
                                                                      TYPE_QIO_CHANNEL_SOCKET);
-    char byte;
+    uint8_t buf[MULTIFD_PACKET_SIZE];
+    MultiFDPacket packet;
 
-    return sioc && recv(sioc->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    return sioc && recv(sioc->fd, buf, sizeof(buf), MSG_PEEK | MSG_DONTWAIT) == sizeof(buf) &&
+           (!multifd_packet_parse(&packet, buf, NULL) || packet.normal_num || packet.zero_num ||
+            packet.flags & MULTIFD_FLAG_SYNC);
 }
 
 bool multifd_recv_finish(Error **errp)
@@ -664,7 +670,7 @@ bool multifd_recv_finish(Error **errp)
     for (unsigned i = 0; i < s->arrived && ok; i++) {
         const RecvChannel *c = s->channels[i];
 
-        ok = !c->placing && !c->at_sync && !has_data(c->ioc);
+        ok = !c->placing && !c->at_sync && !has_more(c->ioc);
         if (!ok) {
             error_setg(errp, "multifd channel %d, behind packet %" PRIu64 " of it: there is more than "
                        "the main stream has waited for", c->id, qatomic_read(&c->packets));
