@@ -480,8 +480,9 @@ class Methods(Suite):
                 # Not a byte may have come, and then it waits on
                 if attempt:
                     self.assertEqual(pair.target.wait_end(), 1)
-                elif pair.target.process.poll() is None:
-                    pair.target.process.terminate()
+                else:
+                    if pair.target.process.poll() is None:
+                        pair.target.process.terminate()
                     self.assertIn(pair.target.wait_end(), (0, 1))
                 pair.renew_target()
             for vm in (pair.source, pair.target):
