@@ -28,9 +28,9 @@ static void make_pair(GRand *rand, uint8_t *old, uint8_t *new)
     memcpy(new, old, PAGE);
     for (int i = 0; i < changes; i++) {
         int at = g_rand_int_range(rand, 0, PAGE);
-        int len = MIN(g_rand_int_range(rand, 1, g_rand_int_range(rand, 2, 200)), PAGE - at);
+        int len = g_rand_int_range(rand, 1, g_rand_int_range(rand, 2, 200));
 
-        random_bytes(rand, new + at, len);
+        random_bytes(rand, new + at, MIN(len, PAGE - at));
     }
     if (g_rand_boolean(rand)) {
         new[PAGE - 1] ^= 1;
