@@ -129,7 +129,9 @@ static qemu_irq *make_ioapics(const MicrovmMachineState *mms)
 {
     qemu_irq *gsi;
 
-    kvm_soft_irqchip_wire();
+    if (kvm_enabled()) {
+        kvm_soft_irqchip_wire();
+    }
     if (kvm_ioapic_in_kernel()) {
         kvm_ioapic_create();
         gsi = kvm_gsi_allocate(IOAPIC_NUM_PINS);
