@@ -599,6 +599,8 @@ void irq_check(struct hop *h)
 
 void irq_fault(void)
 {
+    u64 flags = lock_interrupts();              /* their handlers use the same index registers */
+
     if (fault("lapic")) {
         *lapic(0x0d0) = 0x80000000;
     }
@@ -614,4 +616,5 @@ void irq_fault(void)
     if (fault("scratch")) {
         out8(COM1 + 7, uart_scratch + 1);
     }
+    unlock_interrupts(flags);
 }
