@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -93,10 +94,10 @@ class Machine:
     def migrate(self, path):
         """To a file; the machine stays behind."""
         self.qmp('migrate', uri=f'file:{path}')
-        for _ in range(2000):
-            status = self.qmp('query-migrate').get('status')
-            if status in ('completed', 'failed'):
-                break
+        deadline = time.monotonic() + 60
+        while (status := self.qmp('query-migrate').get('status')) not in ('completed', 'failed') \
+                and time.monotonic() < deadline:
+            time.sleep(0.005)
         assert status == 'completed', self.qmp('query-migrate')
 
     def inb(self, port):
