@@ -82,9 +82,9 @@ class Proxy:
                 thread = threading.Thread(target=self._pass, daemon=True,
                                           args=(origin, target, kept, origin is source))
                 connection.threads.append(thread)
-            for thread in connection.threads:
-                thread.start()
-            with self._changed:
+            with self._changed:             # whoever finds it here finds it at work
+                for thread in connection.threads:
+                    thread.start()
                 self.connections.append(connection)
 
     def _pass(self, origin, target, kept, from_source):
@@ -163,7 +163,9 @@ class Proxy:
     def ended(self, timeout=20.0):
         """Waits until both ends have closed all connections."""
         deadline = time.monotonic() + timeout
-        for connection in list(self.connections):
+        with self._changed:
+            connections = list(self.connections)
+        for connection in connections:
             for thread in connection.threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
                 if thread.is_alive():
