@@ -696,6 +696,10 @@ void multifd_recv_cleanup(void)
     for (unsigned i = 0; i < s->arrived; i++) {
         qemu_thread_join(&s->channels[i]->thread);
     }
+    /* From here on a yank, on its own thread, finds nothing to shut down. */
+    g_mutex_lock(&recv_lock);
+    state = NULL;
+    g_mutex_unlock(&recv_lock);
     for (unsigned i = 0; i < s->arrived; i++) {
         RecvChannel *c = s->channels[i];
 
@@ -708,9 +712,6 @@ void multifd_recv_cleanup(void)
         g_free(c->compare);
         g_free(c);
     }
-    g_mutex_lock(&recv_lock);
-    state = NULL;
-    g_mutex_unlock(&recv_lock);
     g_free(s->channels);
     g_free(s->seen);
     error_free(s->err);
