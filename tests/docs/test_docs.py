@@ -180,7 +180,7 @@ class Complete(unittest.TestCase):
         self.names_in('migration.md', re.findall(r'FLAG\("([\w-]+)"', source))
 
     def test_commands_on_the_wire(self):
-        source = read('migration', 'savevm.c') + read('migration', 'return-path.c')
+        source = read('migration', 'savevm-command.c') + read('migration', 'return-path.c')
         names = re.findall(r'\[MIG_(?:CMD|RP_MSG)_(\w+)\] = \{', source)
         text = read('docs', 'stream-format.md')
         for name in names:
