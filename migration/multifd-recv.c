@@ -222,7 +222,7 @@ static void mark_received(RecvChannel *c, RAMBlock *rb)
     for (unsigned i = 0; i < c->niov; i++) {
         uint64_t offset = (uint8_t *)c->iov[i].iov_base - rb->host;
 
-        bitmap_set_atomic(rb->receivedmap, offset >> TARGET_PAGE_BITS,
+        bitmap_set_atomic(rb->touchedmap, offset >> TARGET_PAGE_BITS,
                           c->iov[i].iov_len >> TARGET_PAGE_BITS);
     }
 }

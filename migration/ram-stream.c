@@ -186,11 +186,11 @@ static int refuse(QEMUFile *f, const char *fmt, ...)
 
 static void mark_touched(uint64_t first, uint64_t npages, void *opaque)
 {
-    bitmap_set(((RAMBlock *)opaque)->receivedmap, first, npages);
+    bitmap_set(((RAMBlock *)opaque)->touchedmap, first, npages);
 }
 
 /*
- * receivedmap says which pages hold something, or may: what the host has given out by now, what
+ * touchedmap says which pages hold something, or may: what the host has given out by now, what
  * this program writes while the stream loads (rb->dirty), and what has arrived.
  */
 int ram_stream_load_setup(QEMUFile *f, Error **errp)
@@ -204,9 +204,9 @@ int ram_stream_load_setup(QEMUFile *f, Error **errp)
         g_autofree unsigned long *old = bitmap_try_new(pages);
 
         qatomic_set(&rb->arrived, false);
-        g_free(rb->receivedmap);
-        rb->receivedmap = bitmap_try_new(pages);
-        if (!rb->receivedmap || !old) {
+        g_free(rb->touchedmap);
+        rb->touchedmap = bitmap_try_new(pages);
+        if (!rb->touchedmap || !old) {
             error_setg(errp, "no memory for the page bitmap of block '%s'", rb->idstr);
             return -ENOMEM;
         }
@@ -222,7 +222,7 @@ void ram_stream_load_cleanup(void)
 
     ram_compress_load_cleanup();
     RAMBLOCK_FOREACH(rb) {
-        g_clear_pointer(&rb->receivedmap, g_free);
+        g_clear_pointer(&rb->touchedmap, g_free);
     }
 }
 
@@ -262,7 +262,7 @@ RAMBlock *ram_stream_find_block(const char *name, Error **errp)
 
 static bool is_untouched(RAMBlock *rb, uint64_t page)
 {
-    return !test_bit(page, rb->receivedmap) &&
+    return !test_bit(page, rb->touchedmap) &&
            !(qatomic_read(&rb->dirty[BIT_WORD(page)]) & BIT_MASK(page));
 }
 
@@ -272,7 +272,7 @@ static void place_filled_page(RAMBlock *rb, uint64_t page, int fill)
 
     if (fill || (!is_untouched(rb, page) && !buffer_is_zero(host, TARGET_PAGE_SIZE))) {
         memset(host, fill, TARGET_PAGE_SIZE);
-        set_bit_atomic(page, rb->receivedmap);
+        set_bit_atomic(page, rb->touchedmap);
     }
 }
 
@@ -438,7 +438,7 @@ static int load_run_through_fd(QEMUFile *f, RAMBlock *rb, uint64_t offset)
         return refuse(f, "block '%s': cannot write %zu pages at 0x%" PRIx64 " of its memory: %s",
                       rb->idstr, n, offset, written < 0 ? strerror(errno) : "no room");
     }
-    bitmap_set_atomic(rb->receivedmap, first, n);
+    bitmap_set_atomic(rb->touchedmap, first, n);
     qemu_file_skip(f, n * record - RECORD_HEADER);
     return 0;
 }
@@ -507,7 +507,7 @@ static int load_page(QEMUFile *f, uint64_t offset, uint64_t flags)
     } else if (through_fd(rb) && is_untouched(rb, page)) {
         return load_run_through_fd(f, rb, offset);
     } else {
-        set_bit_atomic(page, rb->receivedmap);
+        set_bit_atomic(page, rb->touchedmap);
         qemu_get_buffer(f, rb->host + offset, TARGET_PAGE_SIZE);
     }
     return qemu_file_get_error(f);
@@ -527,7 +527,7 @@ static int load_made(QEMUFile *f, uint64_t offset, uint64_t flags)
         return refuse(f, "a difference or compressed page at offset 0x%" PRIx64 " has no place in block "
                       "'%s' of 0x%" PRIx64 " bytes", offset, rb->idstr, rb->used_length);
     }
-    set_bit_atomic(page, rb->receivedmap);
+    set_bit_atomic(page, rb->touchedmap);
     if (flags & RAM_SAVE_FLAG_XBZRLE ? !ram_compress_load_settle(rb, page, &err) ||
                                        !ram_xbzrle_load_page(f, rb->host + offset, &err)
                                      : !ram_compress_load_page(f, rb, page, &err)) {

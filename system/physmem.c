@@ -297,7 +297,7 @@ void qemu_ram_free(RAMBlock *rb)
     g_free(rb->dirty);
     g_free(rb->bmap);
     g_free(rb->clear_bmap);
-    g_free(rb->receivedmap);
+    g_free(rb->touchedmap);
     g_free(rb);
 }
 

@@ -58,11 +58,14 @@ struct RAMBlock {
     /*
      * Owned by migration while one runs (under its own lock, see migration/ram.c).
      * bmap: pages still to send.  clear_bmap: chunks whose dirty log must be cleared in the
-     * accelerator before their pages are read.  receivedmap: pages that arrived (incoming).
+     * accelerator before their pages are read.  touchedmap: pages that hold something, or may
+     * (incoming, until the guest runs).  receivedmap: pages that are the guest's already (incoming
+     * postcopy, postcopy-ram.c).
      */
     unsigned long *bmap;
     unsigned long *clear_bmap;
     uint8_t clear_bmap_shift;
+    unsigned long *touchedmap;
     unsigned long *receivedmap;
     bool arrived;              /* atomic: records have come for it (incoming) */
     void *migration_opaque;    /* per-block data of the page encoder or placer */
