@@ -1,9 +1,11 @@
 /*
  * A TLS session, on GnuTLS: what is agreed on, the handshake, who the peer is, records.
  *
- * The two directions share nothing that needs a lock: GnuTLS keeps their states apart, errors of
- * the transport come in the thread's own errno, and no alert is sent while the other thread may be
- * sending.
+ * Two threads may use a session, but GnuTLS never sees both: a change of keys, which a peer may ask
+ * for at any time and GnuTLS makes by itself after 2^24 records, is noted by the one direction and
+ * done by the other, in tables that are both's. So each call runs under a lock, and the functions
+ * that move bytes do not wait. Errors of the transport come in the thread's own errno, and no alert
+ * is sent while the other thread may be sending.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -25,6 +27,7 @@ struct QCryptoTLSSession {
     void *opaque;
     bool handshake_done;
 
+    GMutex lock;                /* around what GnuTLS does with handle after the handshake */
     /* The sender's. */
     bool write_pending;         /* a record is made and has not gone out */
     /* The receiver's. */
@@ -70,6 +73,7 @@ QCryptoTLSSession *qcrypto_tls_session_new(QCryptoTLSCreds *creds, const char *h
     QCryptoTLSSession *s = g_new0(QCryptoTLSSession, 1);
     int ret;
 
+    g_mutex_init(&s->lock);
     s->creds = creds;
     object_ref(OBJECT(creds));
     s->hostname = g_strdup(hostname);
@@ -117,6 +121,7 @@ void qcrypto_tls_session_free(QCryptoTLSSession *s)
     g_free(s->hostname);
     g_free(s->authzid);
     g_free(s->peer_name);
+    g_mutex_clear(&s->lock);
     g_free(s);
 }
 
@@ -345,6 +350,16 @@ const char *qcrypto_tls_session_peer_name(QCryptoTLSSession *s)
     return s->peer_name;
 }
 
+QCryptoTLSCreds *qcrypto_tls_session_creds(QCryptoTLSSession *s)
+{
+    return s->creds;
+}
+
+const char *qcrypto_tls_session_authzid(QCryptoTLSSession *s)
+{
+    return s->authzid;
+}
+
 char *qcrypto_tls_session_describe(QCryptoTLSSession *s)
 {
     char *text = gnutls_session_get_desc(s->handle);
@@ -375,8 +390,51 @@ bool qcrypto_tls_session_may_borrow(QCryptoTLSSession *s)
     }
 }
 
+bool qcrypto_tls_session_send_state(QCryptoTLSSession *s, QCryptoTLSSendState *state)
+{
+    gnutls_datum_t mac, iv, key;
+    size_t key_len = 32;
+
+    memset(state, 0, sizeof(*state));
+    switch (gnutls_protocol_get_version(s->handle)) {
+    case GNUTLS_TLS1_2:
+        state->version = 0x303;
+        break;
+    case GNUTLS_TLS1_3:
+        state->version = 0x304;
+        break;
+    default:
+        return false;
+    }
+    switch (gnutls_cipher_get(s->handle)) {
+    case GNUTLS_CIPHER_AES_128_GCM:
+        state->cipher = QCRYPTO_TLS_AES_128_GCM;
+        key_len = 16;
+        break;
+    case GNUTLS_CIPHER_AES_256_GCM:
+        state->cipher = QCRYPTO_TLS_AES_256_GCM;
+        break;
+    case GNUTLS_CIPHER_CHACHA20_POLY1305:
+        state->cipher = QCRYPTO_TLS_CHACHA20_POLY1305;
+        break;
+    default:
+        return false;
+    }
+    state->iv_len = state->version == 0x303 && state->cipher != QCRYPTO_TLS_CHACHA20_POLY1305 ? 4
+                                                                                             : 12;
+    if (s->write_pending ||
+        gnutls_record_get_state(s->handle, 0, &mac, &iv, &key, state->sequence) < 0 ||
+        key.size != key_len || iv.size != state->iv_len) {
+        return false;
+    }
+    memcpy(state->key, key.data, key.size);
+    memcpy(state->iv, iv.data, iv.size);
+    return true;
+}
+
 ssize_t qcrypto_tls_session_write(QCryptoTLSSession *s, const void *buf, size_t len, Error **errp)
 {
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
     ssize_t ret;
 
     do {
@@ -397,6 +455,7 @@ ssize_t qcrypto_tls_session_write(QCryptoTLSSession *s, const void *buf, size_t 
 
 ssize_t qcrypto_tls_session_read(QCryptoTLSSession *s, const uint8_t **data, Error **errp)
 {
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
     ssize_t ret;
 
     for (;;) {
@@ -438,6 +497,7 @@ ssize_t qcrypto_tls_session_read(QCryptoTLSSession *s, const uint8_t **data, Err
 
 int qcrypto_tls_session_bye(QCryptoTLSSession *s, Error **errp)
 {
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&s->lock);
     int ret;
 
     do {

@@ -191,18 +191,35 @@ static bool reap(QIOChannelCommand *cioc, int *status, int ms)
     return false;
 }
 
-static void end_child(QIOChannelCommand *cioc)
+/* True: it had ended by itself, without an error. */
+static bool end_child(QIOChannelCommand *cioc)
 {
     int status;
 
-    if (cioc->pid <= 0 || reap(cioc, &status, 50)) {
-        return;
+    if (cioc->pid <= 0) {
+        return false;
+    }
+    if (reap(cioc, &status, 50)) {
+        return WIFEXITED(status) && !WEXITSTATUS(status);
     }
     kill(cioc->pid, SIGTERM);
     if (!reap(cioc, &status, GRACE_MS)) {
         kill(cioc->pid, SIGKILL);
         reap(cioc, &status, GRACE_MS);
     }
+    return false;
+}
+
+/* Shut down while it may have been at work: what it made of its data is not to be relied on. */
+static int close_aborted(CommandChannel *c, Error **errp)
+{
+    bool ended_well = end_child(&c->pub);
+
+    if (ended_well || !c->fed) {
+        return 0;
+    }
+    error_setg(errp, "Command was shut down before it had ended");
+    return -1;
 }
 
 static void *wait_for_child(void *opaque)
@@ -240,8 +257,7 @@ static int command_close(QIOChannel *ioc, Error **errp)
         return 0;
     }
     if (qatomic_read(&c->aborted)) {
-        end_child(&c->pub);
-        return 0;
+        return close_aborted(c, errp);
     }
     /*
      * It has all its data and makes of it what it will.  One that takes long, or that goes on as a
@@ -249,8 +265,7 @@ static int command_close(QIOChannel *ioc, Error **errp)
      */
     while (!reap(&c->pub, &status, 100)) {
         if (qatomic_read(&c->aborted)) {
-            end_child(&c->pub);
-            return 0;
+            return close_aborted(c, errp);
         }
         if (++slices == CLOSE_WAIT_MS / 100) {
             leave_child(&c->pub);

@@ -15,6 +15,7 @@
 #include "qapi/qapi-visit-sockets.h"
 #include <linux/errqueue.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 
 #ifndef SOL_VSOCK
 #define SOL_VSOCK 287
@@ -125,15 +126,57 @@ static void fit_local_buffer(QIOChannelSocket *sioc)
 
 /* --- connecting and listening --- */
 
+/* From here on a shutdown ends the attempt. The descriptor to wait for; -1 with @errp set. */
+static int begin_connecting(QIOChannelSocket *sioc, Error **errp)
+{
+    int wakefd = -1;
+
+    g_mutex_lock(&sioc->connect_lock);
+    if (sioc->gave_up) {
+        errno = ECANCELED;
+    } else {
+        wakefd = sioc->wakefd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    }
+    g_mutex_unlock(&sioc->connect_lock);
+    if (wakefd < 0) {
+        error_setg_errno(errp, errno, "Unable to connect");
+    }
+    return wakefd;
+}
+
+/* False: it was ended meanwhile. */
+static bool end_connecting(QIOChannelSocket *sioc)
+{
+    bool wanted;
+
+    g_mutex_lock(&sioc->connect_lock);
+    close(sioc->wakefd);
+    sioc->wakefd = -1;
+    wanted = !sioc->gave_up;
+    g_mutex_unlock(&sioc->connect_lock);
+    return wanted;
+}
+
 int qio_channel_socket_connect_sync(QIOChannelSocket *ioc, SocketAddress *addr, Error **errp)
 {
-    int fd = socket_connect(addr, errp);
+    int wakefd = begin_connecting(ioc, errp);
+    bool ok;
+    int fd;
 
-    if (fd < 0) {
+    if (wakefd < 0) {
         return -1;
     }
-    if (!socket_adopt_fd(ioc, fd, errp)) {
+    fd = socket_connect_until(addr, wakefd, errp);
+    ok = fd >= 0 && socket_adopt_fd(ioc, fd, errp);
+    if (fd >= 0 && !ok) {
         close(fd);
+    }
+    if (!end_connecting(ioc) && ok) {
+        error_setg_errno(errp, ECANCELED, "Unable to connect");
+        qio_channel_close(QIO_CHANNEL(ioc), NULL);
+        ok = false;
+    }
+    if (!ok) {
         return -1;
     }
     socket_probe_zero_copy(ioc);
@@ -455,7 +498,18 @@ static int socket_shutdown(QIOChannel *ioc, QIOChannelShutdown how, Error **errp
     int sockhow = how == QIO_CHANNEL_SHUTDOWN_READ    ? SHUT_RD
                   : how == QIO_CHANNEL_SHUTDOWN_WRITE ? SHUT_WR
                                                       : SHUT_RDWR;
+    bool connecting;
 
+    g_mutex_lock(&sioc->connect_lock);
+    connecting = sioc->wakefd != -1;
+    if (connecting) {
+        eventfd_write(sioc->wakefd, 1);
+    }
+    sioc->gave_up = true;
+    g_mutex_unlock(&sioc->connect_lock);
+    if (connecting) {
+        return 0;
+    }
     if (shutdown(sioc->fd, sockhow) < 0) {
         error_setg_errno(errp, errno, "Unable to shutdown socket");
         return -1;
@@ -496,12 +550,15 @@ static void socket_init(Object *obj)
     QIOChannelSocket *sioc = QIO_CHANNEL_SOCKET(obj);
 
     sioc->fd = -1;
+    sioc->wakefd = -1;
+    g_mutex_init(&sioc->connect_lock);
     sioc->zero_copy_copied = true;
 }
 
 static void socket_finalize(Object *obj)
 {
     socket_close(QIO_CHANNEL(obj), NULL);
+    g_mutex_clear(&QIO_CHANNEL_SOCKET(obj)->connect_lock);
 }
 
 static void socket_class_init(ObjectClass *klass, void *class_data)

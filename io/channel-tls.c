@@ -8,9 +8,15 @@
  *
  * On a channel that does not block, records go out one by one, so that what was accepted was sent.
  *
+ * A session lets one thread in at a time. So nobody waits for the master in there: what is written
+ * goes to a buffer that has the room, what is read comes from one that was filled before. And a
+ * record is never left half way in the session: a change of keys that comes in between spoils it.
+ *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include "crypto/tlskernel.h"
+#include "io/channel-socket.h"
 #include "io/channel-tls.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
@@ -21,23 +27,39 @@
 #include <poll.h>
 
 TRACE_EVENT(qio_channel_tls_handshake_complete);
+TRACE_EVENT(qio_channel_tls_kernel);
 
 #define OUT_SIZE (128 * 1024)
 #define IN_SIZE (128 * 1024)
+/* What a record takes at most, and a change of keys before it: no record is left half way. */
+#define RECORD_ROOM (20 * 1024)
 /* How long a failed writer waits for the alert that tells why, ms. */
 #define ALERT_WAIT_MS 500
 
 /* --- between session and master --- */
 
-/* Sends all that is in the buffer. */
-static bool flush(QIOChannelTLS *tioc)
+/* Sends all that is in the buffer: 0, -1, or ERR_BLOCK where the channel does not block. */
+static int flush(QIOChannelTLS *tioc)
 {
-    size_t used = tioc->out_used;
+    while (tioc->out_pos < tioc->out_used) {
+        ssize_t ret = qio_channel_write(tioc->master, (char *)tioc->out + tioc->out_pos,
+                                        tioc->out_used - tioc->out_pos,
+                                        tioc->push_err ? NULL : &tioc->push_err);
 
-    tioc->out_used = 0;
-    return used == 0 ||
-           qio_channel_write_all(tioc->master, (char *)tioc->out, used,
-                                 tioc->push_err ? NULL : &tioc->push_err) == 0;
+        if (ret == QIO_CHANNEL_ERR_BLOCK && !tioc->blocking) {
+            return ret;
+        }
+        if (ret == QIO_CHANNEL_ERR_BLOCK) {
+            qio_channel_wait(tioc->master, G_IO_OUT);
+        } else if (ret < 0) {
+            tioc->out_pos = tioc->out_used = 0;
+            return -1;
+        } else {
+            tioc->out_pos += ret;
+        }
+    }
+    tioc->out_pos = tioc->out_used = 0;
+    return 0;
 }
 
 static ssize_t push_at_once(QIOChannelTLS *tioc, const struct iovec *iov, size_t niov)
@@ -60,7 +82,15 @@ static ssize_t push(const struct iovec *iov, size_t niov, void *opaque)
     QIOChannelTLS *tioc = opaque;
     size_t total = 0;
 
-    if (tioc->handshaking || !tioc->blocking) {
+    if (tioc->kernel_sends) {
+        /* Some message of the protocol. It would go out encrypted twice. */
+        if (!tioc->push_err) {
+            error_setg(&tioc->push_err, "the kernel sends on this connection");
+        }
+        errno = EIO;
+        return -1;
+    }
+    if (tioc->handshaking) {
         return push_at_once(tioc, iov, niov);
     }
     for (size_t i = 0; i < niov; i++) {
@@ -69,12 +99,9 @@ static ssize_t push(const struct iovec *iov, size_t niov, void *opaque)
     if (!tioc->out) {
         tioc->out = g_malloc(OUT_SIZE);
     }
-    if (tioc->out_used + total > OUT_SIZE && !flush(tioc)) {
-        errno = EIO;
+    if (tioc->out_used + total > OUT_SIZE) {
+        errno = EAGAIN; /* there was room for more than one record */
         return -1;
-    }
-    if (total > OUT_SIZE) {
-        return push_at_once(tioc, iov, niov);
     }
     for (size_t i = 0; i < niov; i++) {
         memcpy(tioc->out + tioc->out_used, iov[i].iov_base, iov[i].iov_len);
@@ -100,31 +127,40 @@ static bool master_has_data(QIOChannelTLS *tioc)
     return pfd.fd >= 0 && RETRY_ON_EINTR(poll(&pfd, 1, 0)) > 0;
 }
 
+/* Records from the master, into the empty buffer. False: there are none now. */
+static bool fill(QIOChannelTLS *tioc)
+{
+    ssize_t ret;
+
+    if (tioc->do_not_wait || (tioc->probing && !master_has_data(tioc))) {
+        return false;
+    }
+    if (!tioc->in) {
+        tioc->in = g_malloc(IN_SIZE);
+    }
+    ret = qio_channel_read(tioc->master, (char *)tioc->in, IN_SIZE,
+                           tioc->pull_err ? NULL : &tioc->pull_err);
+    if (ret == QIO_CHANNEL_ERR_BLOCK) {
+        return false;
+    }
+    tioc->master_ended = ret <= 0;
+    tioc->in_pos = 0;
+    tioc->in_end = MAX(ret, 0);
+    return true;
+}
+
 static ssize_t pull(void *buf, size_t len, void *opaque)
 {
     QIOChannelTLS *tioc = opaque;
     size_t n;
 
+    if (tioc->in_pos == tioc->in_end && !tioc->master_ended &&
+        (!tioc->handshaking || !fill(tioc))) {
+        return starve(tioc);
+    }
     if (tioc->in_pos == tioc->in_end) {
-        ssize_t ret;
-
-        if (tioc->do_not_wait || (tioc->probing && !master_has_data(tioc))) {
-            return starve(tioc);
-        }
-        if (!tioc->in) {
-            tioc->in = g_malloc(IN_SIZE);
-        }
-        ret = qio_channel_read(tioc->master, (char *)tioc->in, IN_SIZE,
-                               tioc->pull_err ? NULL : &tioc->pull_err);
-        if (ret == QIO_CHANNEL_ERR_BLOCK) {
-            return starve(tioc);
-        }
-        if (ret <= 0) {
-            errno = EIO;
-            return ret;
-        }
-        tioc->in_pos = 0;
-        tioc->in_end = ret;
+        errno = EIO;
+        return tioc->pull_err ? -1 : 0;
     }
     n = MIN(len, tioc->in_end - tioc->in_pos);
     memcpy(buf, tioc->in + tioc->in_pos, n);
@@ -157,7 +193,7 @@ static ssize_t next_record(QIOChannelTLS *tioc, Error **errp)
         tioc->starved = false;
         ret = qcrypto_tls_session_read(tioc->session, &tioc->plain, &err);
         /* A message of the protocol itself may have come instead of content. */
-    } while (ret == QCRYPTO_TLS_SESSION_ERR_BLOCK && !tioc->starved);
+    } while (ret == QCRYPTO_TLS_SESSION_ERR_BLOCK && (!tioc->starved || fill(tioc)));
     if (ret > 0) {
         tioc->plain_len = ret;
         return 1;
@@ -341,6 +377,16 @@ static const void *gather(QIOChannelTLS *tioc, const struct iovec *iov, size_t n
     return tioc->gathered;
 }
 
+/* The kernel makes records of it. */
+static ssize_t write_to_kernel(QIOChannelTLS *tioc, const struct iovec *iov, size_t niov,
+                               Error **errp)
+{
+    ssize_t ret = qio_channel_writev(tioc->master, iov, niov,
+                                     tioc->push_err ? NULL : &tioc->push_err);
+
+    return ret == -1 ? write_failed(tioc, NULL, errp) : ret;
+}
+
 static ssize_t tls_writev(QIOChannel *ioc, const struct iovec *iov, size_t niov, int *fds,
                           size_t nfds, int flags, Error **errp)
 {
@@ -348,7 +394,17 @@ static ssize_t tls_writev(QIOChannel *ioc, const struct iovec *iov, size_t niov,
     size_t max = qcrypto_tls_session_record_size(tioc->session);
     size_t total = 0, offset = 0;
     Error *err = NULL;
+    int done;
 
+    if (tioc->kernel_sends) {
+        return write_to_kernel(tioc, iov, niov, errp);
+    }
+    done = flush(tioc);
+    if (done < 0) {
+        return done == -1 ? write_failed(tioc, NULL, errp) : done;
+    }
+    tioc->credit += tioc->unsent;
+    tioc->unsent = 0;
     for (;;) {
         const void *record;
         size_t len;
@@ -369,31 +425,60 @@ static ssize_t tls_writev(QIOChannel *ioc, const struct iovec *iov, size_t niov,
         if (!niov) {
             break;
         }
+        if (tioc->out_used > OUT_SIZE - RECORD_ROOM && flush(tioc) < 0) {
+            return write_failed(tioc, NULL, errp);
+        }
         record = gather(tioc, iov, niov, offset, max, &len);
         ret = qcrypto_tls_session_write(tioc->session, record, len, &err);
         if (ret == QCRYPTO_TLS_SESSION_ERR_BLOCK) {
-            return total ? (ssize_t)total : QIO_CHANNEL_ERR_BLOCK;
+            error_setg(&err, "Cannot write to TLS channel: a record is larger than it may be");
         }
         if (ret < 0) {
             return write_failed(tioc, err, errp);
         }
+        if (!tioc->blocking) {
+            done = flush(tioc);
+            if (done == -1) {
+                return write_failed(tioc, NULL, errp);
+            }
+            if (done == QIO_CHANNEL_ERR_BLOCK) {
+                tioc->unsent = ret;
+                return total ? (ssize_t)total : QIO_CHANNEL_ERR_BLOCK;
+            }
+        }
         tioc->credit = ret;
     }
-    if (!flush(tioc)) {
-        return write_failed(tioc, NULL, errp);
+    return flush(tioc) < 0 ? write_failed(tioc, NULL, errp) : (ssize_t)total;
+}
+
+static int flush_all(QIOChannelTLS *tioc)
+{
+    int ret;
+
+    while ((ret = flush(tioc)) == QIO_CHANNEL_ERR_BLOCK) {
+        qio_channel_wait(tioc->master, G_IO_OUT);
     }
-    return total;
+    return ret;
 }
 
 int qio_channel_tls_bye(QIOChannelTLS *tioc, Error **errp)
 {
     int ret;
 
-    while ((ret = qcrypto_tls_session_bye(tioc->session, errp)) == QCRYPTO_TLS_SESSION_ERR_BLOCK) {
-        qio_channel_wait(tioc->master, G_IO_OUT);
+    if (tioc->kernel_sends) {
+        ret = qcrypto_tls_kernel_bye(QIO_CHANNEL_SOCKET(tioc->master)->fd);
+        if (ret < 0) {
+            error_setg_errno(errp, -ret, "Cannot say good-bye on TLS channel");
+        }
+        return ret < 0 ? -1 : 0;
     }
-    if (ret == 0 && !flush(tioc)) {
-        ret = -1;
+    ret = flush_all(tioc);
+    if (ret == 0) {
+        ret = qcrypto_tls_session_bye(tioc->session, errp);
+        if (ret == QCRYPTO_TLS_SESSION_ERR_BLOCK) {
+            error_setg(errp, "Cannot say good-bye on TLS channel: there is no room for it");
+        }
+        ret = ret < 0 ? -1 : flush_all(tioc);
     }
     if (ret < 0) {
         take_reason(&tioc->push_err, "Cannot say good-bye on TLS channel", errp);
@@ -422,11 +507,27 @@ static gboolean handshake_ready(QIOChannel *master, GIOCondition condition, gpoi
     return G_SOURCE_REMOVE;
 }
 
+/* Where much is going to be written the kernel may do it, if it can. */
+static void offer_to_kernel(QIOChannelTLS *tioc)
+{
+    QIOChannelSocket *sioc = (QIOChannelSocket *)object_dynamic_cast(OBJECT(tioc->master),
+                                                                     TYPE_QIO_CHANNEL_SOCKET);
+
+    if (sioc && sioc->bulk && sioc->local_addr.ss_family != AF_UNIX && tioc->blocking) {
+        tioc->kernel_sends = qcrypto_tls_kernel_start(tioc->session, sioc->fd);
+    }
+    trace(qio_channel_tls_kernel, "sending is done by %s",
+          tioc->kernel_sends ? "the kernel" : "GnuTLS");
+}
+
 static void handshake_end(QIOTask *task, QIOChannelTLS *tioc, Error *err)
 {
     Error *local = NULL;
 
     tioc->handshaking = false;
+    if (!err) {
+        offer_to_kernel(tioc);
+    }
     if (!err && qio_channel_set_blocking(tioc->master, tioc->blocking, &local) < 0) {
         err = local;
     }

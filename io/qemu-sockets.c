@@ -23,6 +23,8 @@
 
 /* Room that a unix socket gets in the kernel: a few large writes' worth. TCP sizes its own. */
 #define UNIX_SOCKET_BUFFER (2 * 1024 * 1024)
+/* How often a unix socket is tried whose listener has no room. */
+#define CONNECT_RETRY_MS 20
 
 int qemu_socket(int domain, int type, int protocol)
 {
@@ -70,25 +72,64 @@ static void unix_enlarge_buffers(int fd)
     }
 }
 
-/* connect(2); an interrupted one goes on in the kernel and has to be waited for. */
-static int connect_fd(int fd, const struct sockaddr *sa, socklen_t salen)
+/* Until @fd can be written (-1: nothing) or @ms have passed (-1: never). False: woken; sets errno. */
+static bool wait_to_connect(int fd, int wakefd, int ms)
 {
-    if (connect(fd, sa, salen) == 0) {
-        return 0;
-    }
-    if (errno == EINTR) {
-        struct pollfd pfd = { .fd = fd, .events = POLLOUT };
-        int err = 0;
-        socklen_t len = sizeof(err);
+    struct pollfd pfd[2] = {
+        { .fd = wakefd, .events = POLLIN },
+        { .fd = fd, .events = POLLOUT },
+    };
 
-        while (poll(&pfd, 1, -1) < 0 && errno == EINTR) {
-        }
-        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 && !err) {
-            return 0;
-        }
-        errno = err ? err : errno;
+    if (RETRY_ON_EINTR(poll(pfd, 2, ms)) < 0) {
+        return false;
     }
-    return -1;
+    if (pfd[0].revents) {
+        errno = ECANCELED;
+        return false;
+    }
+    return true;
+}
+
+/*
+ * connect(2) without blocking, so that @wakefd can end it. -1 with errno set.
+ *
+ * TCP and vsock go on in the kernel. A unix socket whose listener's queue is full does not, and
+ * nothing says when there is room: one has to try again.
+ */
+static int connect_nonblocking(int fd, const struct sockaddr *sa, socklen_t salen, int wakefd)
+{
+    int err = 0;
+    socklen_t len = sizeof(err);
+
+    while (connect(fd, sa, salen) < 0) {
+        if (errno == EAGAIN && sa->sa_family == AF_UNIX) {
+            if (!wait_to_connect(-1, wakefd, CONNECT_RETRY_MS)) {
+                return -1;
+            }
+        } else if (errno == EINPROGRESS || errno == EINTR) {
+            if (!wait_to_connect(fd, wakefd, -1) ||
+                getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0) {
+                return -1;
+            }
+            errno = err;
+            return err ? -1 : 0;
+        } else {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* The same for a blocking socket, which it is again afterwards. */
+static int connect_fd(int fd, const struct sockaddr *sa, socklen_t salen, int wakefd)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        connect_nonblocking(fd, sa, salen, wakefd) < 0) {
+        return -1;
+    }
+    return fcntl(fd, F_SETFL, flags) < 0 ? -1 : 0;
 }
 
 static void close_keeping_errno(int fd)
@@ -174,7 +215,7 @@ static bool inet_set_keepalive(int fd, InetSocketAddress *addr, Error **errp)
     return true;
 }
 
-int inet_connect_saddr(InetSocketAddress *saddr, Error **errp)
+static int inet_connect_until(InetSocketAddress *saddr, int wakefd, Error **errp)
 {
     struct addrinfo *res = inet_lookup(saddr, false, errp);
     int fd = -1;
@@ -185,9 +226,12 @@ int inet_connect_saddr(InetSocketAddress *saddr, Error **errp)
     errno = EADDRNOTAVAIL;
     for (struct addrinfo *e = res; e && fd < 0; e = e->ai_next) {
         fd = qemu_socket(e->ai_family, e->ai_socktype, e->ai_protocol);
-        if (fd >= 0 && connect_fd(fd, e->ai_addr, e->ai_addrlen) < 0) {
+        if (fd >= 0 && connect_fd(fd, e->ai_addr, e->ai_addrlen, wakefd) < 0) {
             close_keeping_errno(fd);
             fd = -1;
+            if (errno == ECANCELED) {
+                break;
+            }
         }
     }
     if (fd < 0) {
@@ -199,6 +243,11 @@ int inet_connect_saddr(InetSocketAddress *saddr, Error **errp)
         return -1;
     }
     return fd;
+}
+
+int inet_connect_saddr(InetSocketAddress *saddr, Error **errp)
+{
+    return inet_connect_until(saddr, -1, errp);
 }
 
 static void sockaddr_set_port(struct sockaddr *sa, uint16_t port)
@@ -341,7 +390,7 @@ static bool unix_sockaddr(UnixSocketAddress *saddr, struct sockaddr_un *un, sock
     return true;
 }
 
-static int unix_connect_saddr(UnixSocketAddress *saddr, Error **errp)
+static int unix_connect_saddr(UnixSocketAddress *saddr, int wakefd, Error **errp)
 {
     struct sockaddr_un un;
     socklen_t len;
@@ -356,7 +405,7 @@ static int unix_connect_saddr(UnixSocketAddress *saddr, Error **errp)
         return -1;
     }
     unix_enlarge_buffers(fd);
-    if (connect_fd(fd, (struct sockaddr *)&un, len) < 0) {
+    if (connect_fd(fd, (struct sockaddr *)&un, len, wakefd) < 0) {
         error_setg_errno(errp, errno, "Failed to connect to '%s'", saddr->path);
         close(fd);
         return -1;
@@ -412,7 +461,7 @@ int unix_connect(const char *path, Error **errp)
 {
     UnixSocketAddress saddr = { .path = (char *)path };
 
-    return unix_connect_saddr(&saddr, errp);
+    return unix_connect_saddr(&saddr, -1, errp);
 }
 
 /* --- vsock --- */
@@ -437,7 +486,7 @@ static bool vsock_sockaddr(VsockSocketAddress *vaddr, struct sockaddr_vm *svm, E
     return true;
 }
 
-static int vsock_open(VsockSocketAddress *vaddr, bool passive, int num, Error **errp)
+static int vsock_open(VsockSocketAddress *vaddr, bool passive, int num, int wakefd, Error **errp)
 {
     struct sockaddr_vm svm;
     int fd;
@@ -450,7 +499,7 @@ static int vsock_open(VsockSocketAddress *vaddr, bool passive, int num, Error **
         error_setg_errno(errp, errno, "Failed to create vsock socket");
         return -1;
     }
-    if (!passive && connect_fd(fd, (struct sockaddr *)&svm, sizeof(svm)) < 0) {
+    if (!passive && connect_fd(fd, (struct sockaddr *)&svm, sizeof(svm), wakefd) < 0) {
         error_setg_errno(errp, errno, "Failed to connect to '%s:%s'", vaddr->cid, vaddr->port);
     } else if (passive && bind(fd, (struct sockaddr *)&svm, sizeof(svm)) < 0) {
         error_setg_errno(errp, errno, "Failed to bind socket to vsock '%s:%s'", vaddr->cid,
@@ -485,20 +534,25 @@ static int socket_take_fd(const char *spec, Error **errp)
 
 /* --- any --- */
 
-int socket_connect(SocketAddress *addr, Error **errp)
+int socket_connect_until(SocketAddress *addr, int wakefd, Error **errp)
 {
     switch (addr->type) {
     case SOCKET_ADDRESS_TYPE_INET:
-        return inet_connect_saddr(&addr->u.inet, errp);
+        return inet_connect_until(&addr->u.inet, wakefd, errp);
     case SOCKET_ADDRESS_TYPE_UNIX:
-        return unix_connect_saddr(&addr->u.q_unix, errp);
+        return unix_connect_saddr(&addr->u.q_unix, wakefd, errp);
     case SOCKET_ADDRESS_TYPE_VSOCK:
-        return vsock_open(&addr->u.vsock, false, 0, errp);
+        return vsock_open(&addr->u.vsock, false, 0, wakefd, errp);
     case SOCKET_ADDRESS_TYPE_FD:
         return socket_take_fd(addr->u.fd.str, errp);
     default:
         g_assert_not_reached();
     }
+}
+
+int socket_connect(SocketAddress *addr, Error **errp)
+{
+    return socket_connect_until(addr, -1, errp);
 }
 
 int socket_listen(SocketAddress *addr, int num, Error **errp)
@@ -511,7 +565,7 @@ int socket_listen(SocketAddress *addr, int num, Error **errp)
     case SOCKET_ADDRESS_TYPE_UNIX:
         return unix_listen_saddr(&addr->u.q_unix, num, errp);
     case SOCKET_ADDRESS_TYPE_VSOCK:
-        return vsock_open(&addr->u.vsock, true, num, errp);
+        return vsock_open(&addr->u.vsock, true, num, -1, errp);
     case SOCKET_ADDRESS_TYPE_FD:
         fd = socket_take_fd(addr->u.fd.str, errp);
         if (fd >= 0 && listen(fd, num) < 0) {

@@ -153,7 +153,7 @@ bool migrate_channels_parse(const char *uri, bool has_channels, MigrationChannel
     if (cpr) {
         *cpr = NULL;
     }
-    if (!uri == !has_channels) {
+    if (!uri == !(has_channels && channels)) {
         error_setg(errp, "need either 'uri' or 'channels' argument");
         return false;
     }

@@ -12,11 +12,14 @@
 #include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "qapi/qapi-visit-sockets.h"
+#include <poll.h>
 #include "channel.h"
 #include "migration-stats.h"
 #include "migration.h"
 #include "multifd.h"
 #include "options.h"
+#include "savevm.h"
+#include "socket.h"
 #include "tls.h"
 
 /* --- outgoing --- */
@@ -42,6 +45,7 @@ bool migration_channel_connect_end(unsigned attempt)
 void migration_channel_cancel_connect(void)
 {
     attempt_pending = false;
+    socket_shutdown_connecting();
     migration_tls_shutdown_outgoing();
 }
 
@@ -73,6 +77,7 @@ void migration_channel_connect(MigrationState *s, QIOChannel *ioc, const char *h
 
 void migration_channel_start_outgoing(MigrationState *s, MigrationAddress *addr, Error **errp)
 {
+    migration_tls_begin_outgoing();
     switch (addr->transport) {
     case MIGRATION_ADDRESS_TYPE_SOCKET:
         if (addr->u.socket.type == SOCKET_ADDRESS_TYPE_FD) {
@@ -100,18 +105,21 @@ static GDestroyNotify listener_stop;
 static SocketAddressList *listener_addresses;
 
 /*
- * Channels of one migration come in any order: which one this is, its first bytes say. They may take
- * their time, and nobody waits for them here.
+ * Channels of one migration come in any order: which one this is, its first bytes say. They may
+ * take their time, and nobody waits for them here. Who hangs up before is forgotten, and who says
+ * nothing makes room for others in the end: strangers must not keep a migration out.
  */
 typedef struct UnknownChannel {
     QIOChannel *ioc;
     guint source;
+    unsigned wait_ms;           /* until the next look at what has come in part */
 } UnknownChannel;
 
 #define UNKNOWN_CHANNELS_MAX 300 /* more than multifd can have */
-#define LOOK_AGAIN_MS 10
+#define LOOK_AGAIN_MS 10    /* at first; less and less often */
+#define LOOK_AGAIN_MAX_MS 500
 
-static GSList *unknown_channels;
+static GSList *unknown_channels; /* the latest first */
 
 static void unknown_channel_free(UnknownChannel *u)
 {
@@ -145,6 +153,7 @@ void migration_channel_stop_listening(void)
 {
     migration_channel_stop_accepting();
     migration_channel_forget_unknown();
+    migration_tls_forget_incoming();
 }
 
 void migration_channel_set_listener(void *data, GDestroyNotify stop)
@@ -181,6 +190,10 @@ static void channel_is_known(QIOChannel *ioc, bool is_main)
 {
     Error *err = NULL;
 
+    if (!migration_tls_incoming_fits(ioc, &err)) {
+        refuse_channel(err);
+        return;
+    }
     if (is_main) {
         migration_ioc_process_incoming(ioc, &err);
     } else {
@@ -188,10 +201,30 @@ static void channel_is_known(QIOChannel *ioc, bool is_main)
     }
     if (err) {
         refuse_channel(err);
+    } else {
+        migration_tls_keep_incoming(ioc);
     }
     if (migration_has_all_channels()) {
         migration_channel_stop_accepting();
     }
+}
+
+/* What begins in no way known is nobody's of ours. Postcopy's second channel says no hello. */
+static bool is_a_beginning(uint32_t magic)
+{
+    return magic == MULTIFD_MAGIC || magic == QEMU_VM_FILE_MAGIC ||
+           (migrate_postcopy_preempt() && migration_has_main_channel());
+}
+
+/* The peer will send no more than has come. */
+static bool has_hung_up(QIOChannel *ioc)
+{
+    struct pollfd pfd = {
+        .fd = QIO_CHANNEL_GET_CLASS(ioc)->io_poll_fd(ioc, G_IO_IN),
+        .events = POLLRDHUP,
+    };
+
+    return pfd.fd >= 0 && RETRY_ON_EINTR(poll(&pfd, 1, 0)) > 0;
 }
 
 static gboolean data_arrived(QIOChannel *ioc, GIOCondition condition, gpointer opaque);
@@ -210,19 +243,27 @@ static gboolean data_arrived(QIOChannel *ioc, GIOCondition condition, gpointer o
     uint8_t magic[4];
     struct iovec iov = {magic, sizeof(magic)};
     Error *err = NULL;
+    bool gone = has_hung_up(ioc); /* asked first: all of it has come by the time of the look */
     ssize_t len = qio_channel_readv_full(ioc, &iov, 1, NULL, NULL, QIO_CHANNEL_READ_FLAG_MSG_PEEK,
                                          &err);
 
     u->source = 0;
-    if (len == sizeof(magic)) {
+    if (len == sizeof(magic) && is_a_beginning(ldl_be_p(magic))) {
         object_ref(OBJECT(ioc));
         unknown_channel_free(u);
         channel_is_known(ioc, ldl_be_p(magic) != MULTIFD_MAGIC);
         object_unref(OBJECT(ioc));
-    } else if (len > 0 || len == QIO_CHANNEL_ERR_BLOCK) {
+    } else if ((len > 0 && len < (ssize_t)sizeof(magic) && !gone) ||
+               (len == QIO_CHANNEL_ERR_BLOCK && !gone)) {
         /* A part is there, so polling would return at once; the rest is on its way. */
-        u->source = g_timeout_add(LOOK_AGAIN_MS, look_again, u);
+        u->source = g_timeout_add(u->wait_ms, look_again, u);
+        u->wait_ms = MIN(u->wait_ms * 2, LOOK_AGAIN_MAX_MS);
     } else {
+        if (len == sizeof(magic)) {
+            error_setg(&err, "it begins with 0x%08x, as no channel of a migration does "
+                       "(0x%08x or 0x%08x)", (unsigned)ldl_be_p(magic), QEMU_VM_FILE_MAGIC,
+                       MULTIFD_MAGIC);
+        }
         if (!err) {
             error_setg(&err, "the peer closed it before it said what it is for");
         }
@@ -237,7 +278,7 @@ void migration_channel_process_incoming(QIOChannel *ioc)
     UnknownChannel *u;
     Error *err = NULL;
 
-    if (migrate_channel_requires_tls_upgrade(ioc)) {
+    if (migration_tls_incoming_upgrade(ioc)) {
         migration_tls_channel_process_incoming(ioc, &err);
         if (err) {
             refuse_channel(err);
@@ -254,12 +295,14 @@ void migration_channel_process_incoming(QIOChannel *ioc)
         return;
     }
     if (g_slist_length(unknown_channels) >= UNKNOWN_CHANNELS_MAX) {
-        error_setg(&err, "%u others have said nothing yet", UNKNOWN_CHANNELS_MAX);
+        error_setg(&err, "it says nothing, as %u others do that came later",
+                   UNKNOWN_CHANNELS_MAX - 1);
         refuse_channel(err);
-        return;
+        unknown_channel_free(g_slist_last(unknown_channels)->data);
     }
     u = g_new0(UnknownChannel, 1);
     u->ioc = ioc;
+    u->wait_ms = LOOK_AGAIN_MS;
     object_ref(OBJECT(ioc));
     unknown_channels = g_slist_prepend(unknown_channels, u);
     u->source = qio_channel_add_watch(ioc, G_IO_IN, data_arrived, u, NULL);

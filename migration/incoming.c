@@ -33,6 +33,9 @@ TRACE_EVENT(migration_incoming_step);
 
 static MigrationIncomingState current_incoming;
 
+/* How long a source that does not read its return path is waited for when all is loaded. */
+#define SHUT_WAIT_MS 5000
+
 MigrationIncomingState *migration_incoming_get_current(void)
 {
     return &current_incoming;
@@ -160,6 +163,67 @@ static void note_start(MigrationIncomingState *mis)
     }
 }
 
+static void stop_waiting_to_tell(MigrationIncomingState *mis)
+{
+    if (mis->shut_watch) {
+        g_source_remove(mis->shut_watch);
+        g_source_remove(mis->shut_timer);
+        mis->shut_watch = mis->shut_timer = 0;
+    }
+}
+
+/* The load has ended, and whatever can be said to the source is said. */
+static void incoming_end(MigrationIncomingState *mis)
+{
+    stop_waiting_to_tell(mis);
+    if (mis->load_result == 0) {
+        migrate_set_state(&mis->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_COMPLETED);
+        incoming_destroy(mis);
+        return;
+    }
+    migrate_set_state(&mis->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_FAILED);
+    incoming_destroy(mis);
+    WITH_QEMU_LOCK_GUARD(&mis->error_mutex) {
+        error_report("load of migration failed: %s", error_get_pretty(mis->error));
+    }
+    if (mis->exit_on_error) {
+        exit(EXIT_FAILURE);
+    }
+}
+
+static gboolean shut_can_be_sent(QIOChannel *ioc, GIOCondition condition, gpointer opaque)
+{
+    MigrationIncomingState *mis = opaque;
+
+    migrate_send_rp_shut(mis, mis->load_result < 0);
+    incoming_end(mis);
+    return G_SOURCE_CONTINUE; /* removed already */
+}
+
+static gboolean shut_too_late(gpointer opaque)
+{
+    warn_report("the source does not read its return path: it cannot be told what became of the "
+                "guest");
+    incoming_end(opaque);
+    return G_SOURCE_CONTINUE;
+}
+
+/*
+ * The last word to the source, and then the end. A source that does not read must not stop this
+ * thread, which the guest and the monitors need: such a one is waited for, but not for ever.
+ */
+static void tell_source_and_end(MigrationIncomingState *mis)
+{
+    if (migrate_rp_writable(mis)) {
+        migrate_send_rp_shut(mis, mis->load_result < 0);
+        incoming_end(mis);
+        return;
+    }
+    mis->shut_watch = qio_channel_add_watch(qemu_file_get_ioc(mis->to_src_file), G_IO_OUT,
+                                            shut_can_be_sent, mis, NULL);
+    mis->shut_timer = g_timeout_add(SHUT_WAIT_MS, shut_too_late, mis);
+}
+
 static void incoming_done_bh(void *opaque)
 {
     MigrationIncomingState *mis = opaque;
@@ -181,20 +245,9 @@ static void incoming_done_bh(void *opaque)
         multifd_recv_cleanup(); /* no page may come any more: from here on they are the guest's */
         incoming_start_guest();
         note_start(mis);
-        migrate_send_rp_shut(mis, 0);
-        migrate_set_state(&mis->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_COMPLETED);
-        incoming_destroy(mis);
-        return;
     }
-    migrate_send_rp_shut(mis, 1);
-    migrate_set_state(&mis->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_FAILED);
-    incoming_destroy(mis);
-    WITH_QEMU_LOCK_GUARD(&mis->error_mutex) {
-        error_report("load of migration failed: %s", error_get_pretty(mis->error));
-    }
-    if (mis->exit_on_error) {
-        exit(EXIT_FAILURE);
-    }
+    mis->decided = true;
+    tell_source_and_end(mis);
 }
 
 static gboolean incoming_done_idle(gpointer opaque)
@@ -343,7 +396,11 @@ void migration_incoming_shutdown(void)
     MigrationIncomingState *mis = &current_incoming;
 
     migration_channel_stop_listening();
+    stop_waiting_to_tell(mis);
     if (mis->thread_created) {
+        if (!mis->decided) {
+            migrate_try_send_rp_shut(mis, 1); /* the guest will not run here, whatever has come */
+        }
         qemu_file_shutdown(mis->from_src_file);
         multifd_recv_shutdown();
         bql_unlock(); /* the thread may be about to take it */

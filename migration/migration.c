@@ -28,6 +28,7 @@
 #include "socket.h"
 #include "system/globals.h"
 #include "system/runstate.h"
+#include "tls.h"
 
 static MigrationState *current_migration;
 static NotifierWithReturnList notifiers = NOTIFIER_WITH_RETURN_LIST_INITIALIZER(notifiers);
@@ -460,6 +461,7 @@ void migration_cleanup(MigrationState *s)
         qemu_fclose(f);
     }
     socket_cleanup_outgoing_migration();
+    migration_tls_end_outgoing();
     migration_yank_unregister();
     migrate_set_state(&s->state, MIGRATION_STATUS_CANCELLING, MIGRATION_STATUS_CANCELLED);
     migration_call_notifiers(s, migration_has_failed(s) ? MIG_EVENT_PRECOPY_FAILED
@@ -479,9 +481,9 @@ static gboolean give_up(gpointer opaque)
     return G_SOURCE_REMOVE;
 }
 
-void migration_cancel(void)
+/* True: there was no connection yet, and what was there of the run is to be given back. */
+static bool cancel_run(MigrationState *s)
 {
-    MigrationState *s = migrate_get_current();
     int state;
 
     QEMU_LOCK_GUARD(&s->qemu_file_lock);
@@ -493,12 +495,12 @@ void migration_cancel(void)
         if (qatomic_read(&s->state) == MIGRATION_STATUS_DEVICE && !s->give_up_timer) {
             s->give_up_timer = g_timeout_add(LATE_CANCEL_MS, give_up, s);
         }
-        return;
+        return false;
     }
     do {
         state = qatomic_read(&s->state);
         if (!migration_is_active_state(state) || state == MIGRATION_STATUS_CANCELLING) {
-            return;
+            return false;
         }
     } while (!migrate_set_state(&s->state, state, MIGRATION_STATUS_CANCELLING));
 
@@ -509,9 +511,18 @@ void migration_cancel(void)
     multifd_send_shutdown();
     if (s->to_dst_file) {
         qemu_file_shutdown(s->to_dst_file);
-    } else {
-        migration_channel_cancel_connect();
-        migration_yank_unregister();
+        return false;
+    }
+    migration_channel_cancel_connect();
+    return true;
+}
+
+void migration_cancel(void)
+{
+    MigrationState *s = migrate_get_current();
+
+    if (cancel_run(s)) {
+        migration_yank_unregister(); /* a yank that is under way waits for qemu_file_lock */
         migrate_set_state(&s->state, MIGRATION_STATUS_CANCELLING, MIGRATION_STATUS_CANCELLED);
     }
 }

@@ -102,7 +102,8 @@ struct MigrationState {
     uint64_t window_zero_pages;
     int64_t window_start;    /* ms */
     uint64_t bandwidth;      /* bytes/s as measured, smoothed */
-    uint64_t peak_bandwidth; /* the most of the last seconds */
+    uint64_t peak_bandwidth; /* the most of the last seconds, where nothing was waited for */
+    uint64_t burst_bandwidth; /* the most of a round in this window; 0: none says anything */
     uint64_t threshold;      /* bytes that fit in the downtime limit */
 
     /* The run state before the switchover stopped the guest; -1 when it did not yet. */
@@ -128,6 +129,8 @@ struct MigrationIncomingState {
     /* Of the switchover as it looks from here; ns, 0: has not happened.  Load thread, then the BH. */
     int64_t devices_began, devices_ended, end_seen, guest_started;
     int load_result;
+    bool decided;                   /* whether the guest runs here.  BQL. */
+    guint shut_watch, shut_timer;   /* SHUT waits for a source that does not read.  Main thread. */
     unsigned switchover_ack_pending; /* handlers that have not approved; the load thread's */
 };
 
@@ -178,6 +181,10 @@ bool migration_switchover_acked(MigrationState *s);
 bool migration_wait_for_pong(MigrationState *s, uint32_t value);
 int migration_incoming_open_return_path(MigrationIncomingState *mis, Error **errp);
 void migrate_send_rp_shut(MigrationIncomingState *mis, uint32_t value);
+/* A message can be sent without waiting for the source to read; so too where there is no path. */
+bool migrate_rp_writable(MigrationIncomingState *mis);
+/* If it can be sent without waiting for the source. */
+void migrate_try_send_rp_shut(MigrationIncomingState *mis, uint32_t value);
 void migrate_send_rp_pong(MigrationIncomingState *mis, uint32_t value);
 void migrate_send_rp_switchover_ack(MigrationIncomingState *mis);
 

@@ -100,8 +100,8 @@ bool multifd_packet_parse(MultiFDPacket *packet, const uint8_t buf[MULTIFD_PACKE
     packet->packet_num = number;
     pages = (uint64_t)packet->normal_num + packet->zero_num;
     if (alloc > MULTIFD_PACKET_PAGES || pages > MULTIFD_PACKET_PAGES) {
-        error_setg(errp, "%s has %" PRIu64 " pages and room for %u, expected at most %u", what, pages,
-                   alloc, (unsigned)MULTIFD_PACKET_PAGES);
+        error_setg(errp, "%s has %" PRIu64 " pages and room for %u, expected at most %u", what,
+                   pages, alloc, (unsigned)MULTIFD_PACKET_PAGES);
         return false;
     }
     packet->next_packet_size = packet->normal_num ? ldl_be_p(buf + AT_NEXT_SIZE) : 0;

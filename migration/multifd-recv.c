@@ -15,7 +15,6 @@
 #include "qemu/osdep.h"
 #include <poll.h>
 #include "channel.h"
-#include "io/channel-socket.h"
 #include "migration.h"
 #include "multifd.h"
 #include "options.h"
@@ -25,6 +24,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/thread.h"
 #include "qemu/trace.h"
+#include "ram-room.h"
 #include "threadinfo.h"
 
 TRACE_EVENT(multifd_recv_packet);
@@ -33,8 +33,9 @@ TRACE_EVENT(multifd_recv_sync);
 /* How often a load thread that waits for channels looks around. */
 #define LOOK_MS 100
 /*
- * So many looks in a row without any news, and what is missing will not come: channels that the source
- * does not have (it connects them all before it sends anything), or words of a source that has gone.
+ * So many looks in a row without any news, and what is missing will not come: channels that the
+ * source does not have (it connects them all before it sends anything), or words of a source that
+ * has gone.
  */
 #define LOOKS_MAX 100
 
@@ -48,6 +49,7 @@ typedef struct RecvChannel {
     bool placing;               /* pages have come since the last sync */
 
     uint64_t packets;           /* atomic */
+    unsigned waits;             /* atomic; odd: it has read all that came, and waits for more */
 
     /* The thread's own. */
     MultiFDPacket packet;
@@ -118,16 +120,23 @@ static void fail(RecvState *s, Error *err)
     if (first) {
         s->err = error_copy(err);
     }
-    shut_down_locked(s);
     g_mutex_unlock(&recv_lock);
+    if (!first) {
+        error_free(err); /* whoever was does the rest */
+        return;
+    }
+    /* Before the source can notice: the end of the main channel that follows is not the reason. */
     WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
         have_main = mis->from_src_file;
-        if (first && have_main) {
+        if (have_main) {
             qemu_file_set_error_obj(mis->from_src_file, -EIO, error_copy(err));
             qemu_file_shutdown(mis->from_src_file);
         }
     }
-    if (first && !have_main) {
+    g_mutex_lock(&recv_lock);
+    shut_down_locked(s);
+    g_mutex_unlock(&recv_lock);
+    if (!have_main) {
         qemu_bh_schedule_oneshot(fail_without_main, g_steal_pointer(&err));
     }
     error_free(err);
@@ -166,8 +175,8 @@ static bool hear_hello(RecvState *s, RecvChannel *c, Error **errp)
     }
     g_mutex_lock(&recv_lock);
     if (init.id >= s->count) {
-        error_setg(errp, "it says that it is number %u, but only %u channels (multifd-channels) are "
-                   "expected", init.id, s->count);
+        error_setg(errp, "it says that it is number %u, but only %u channels (multifd-channels) "
+                   "are expected", init.id, s->count);
     } else if (s->seen[init.id]) {
         error_setg(errp, "it says that it is number %u, which is there already", init.id);
     } else {
@@ -215,6 +224,20 @@ static void make_iov(RecvChannel *c, RAMBlock *rb, uint8_t *into)
             c->iov[c->niov++] = (struct iovec){rb->host + p->offset[i], TARGET_PAGE_SIZE};
         }
     }
+}
+
+static bool have_room(RecvChannel *c, RAMBlock *rb, Error **errp)
+{
+    for (unsigned i = 0; i < c->niov && rb->roommap; i++) {
+        uint64_t offset = (uint8_t *)c->iov[i].iov_base - rb->host;
+
+        if (!ram_have_room(rb, offset >> TARGET_PAGE_BITS, c->iov[i].iov_len >> TARGET_PAGE_BITS,
+                           errp)) {
+            error_prepend(errp, "packet %" PRIu64 ": ", c->packet.packet_num);
+            return false;
+        }
+    }
+    return true;
 }
 
 static void mark_received(RecvChannel *c, RAMBlock *rb)
@@ -278,8 +301,8 @@ static bool compare_pages(RecvState *s, RecvChannel *c, RAMBlock *rb, Error **er
 
         if (i < p->normal_num ? memcmp(c->compare + i * TARGET_PAGE_SIZE, host, TARGET_PAGE_SIZE)
                               : !buffer_is_zero(host, TARGET_PAGE_SIZE)) {
-            error_setg(errp, "packet %" PRIu64 ": block '%s' is read-only here, and has other content "
-                       "at 0x%" PRIx64, p->packet_num, p->block, p->offset[i]);
+            error_setg(errp, "packet %" PRIu64 ": block '%s' is read-only here, and has other "
+                       "content at 0x%" PRIx64, p->packet_num, p->block, p->offset[i]);
             return false;
         }
     }
@@ -299,6 +322,9 @@ static bool place_pages(RecvState *s, RecvChannel *c, Error **errp)
     }
     if (p->normal_num) {
         make_iov(c, rb, NULL);
+        if (!have_room(c, rb, errp)) {
+            return false;
+        }
         /* Before they are there: a zero page that comes later must not take them for untouched. */
         mark_received(c, rb);
         if (!read_payload(s, c, errp)) {
@@ -306,7 +332,10 @@ static bool place_pages(RecvState *s, RecvChannel *c, Error **errp)
         }
     }
     for (uint32_t i = p->normal_num; i < p->normal_num + p->zero_num; i++) {
-        ram_place_zero_page(rb, p->offset[i] >> TARGET_PAGE_BITS);
+        if (!ram_place_zero_page(rb, p->offset[i] >> TARGET_PAGE_BITS, errp)) {
+            error_prepend(errp, "packet %" PRIu64 ": ", p->packet_num);
+            return false;
+        }
     }
     return true;
 }
@@ -358,6 +387,18 @@ static bool prepare(RecvState *s, RecvChannel *c, Error **errp)
     return true;
 }
 
+/* multifd_recv_finish() asks whether it is here. */
+static void wait_for_packet(RecvChannel *c)
+{
+    QIOChannelClass *klass = QIO_CHANNEL_GET_CLASS(c->ioc);
+
+    if (!klass->io_pending || !klass->io_pending(c->ioc)) {
+        qatomic_inc(&c->waits);
+        qio_channel_wait(c->ioc, G_IO_IN);
+        qatomic_inc(&c->waits);
+    }
+}
+
 /* True: it ended as it should. */
 static bool work(RecvState *s, RecvChannel *c, Error **errp)
 {
@@ -371,8 +412,10 @@ static bool work(RecvState *s, RecvChannel *c, Error **errp)
     }
     for (;;) {
         const MultiFDPacket *p = &c->packet;
-        int ret = qio_channel_readv_full_all_eof(c->ioc, &iov, 1, NULL, NULL, flags, errp);
+        int ret;
 
+        wait_for_packet(c);
+        ret = qio_channel_readv_full_all_eof(c->ioc, &iov, 1, NULL, NULL, flags, errp);
         if (ret <= 0) {
             return ret == 0;
         }
@@ -385,11 +428,69 @@ static bool work(RecvState *s, RecvChannel *c, Error **errp)
             }
         }
         qatomic_set(&c->packets, c->packets + 1);
-        trace(multifd_recv_packet, "channel %d packet %" PRIu64 " block '%s' normal %u zero %u", c->id,
-              p->packet_num, p->block, p->normal_num, p->zero_num);
+        trace(multifd_recv_packet, "channel %d packet %" PRIu64 " block '%s' normal %u zero %u",
+              c->id, p->packet_num, p->block, p->normal_num, p->zero_num);
         if ((p->flags & MULTIFD_FLAG_SYNC) && !wait_for_others(s, c)) {
             return true;
         }
+    }
+}
+
+static short poll_channel(QIOChannel *ioc, short events)
+{
+    struct pollfd pfd = {
+        .fd = QIO_CHANNEL_GET_CLASS(ioc)->io_poll_fd(ioc, G_IO_IN),
+        .events = events,
+    };
+
+    return RETRY_ON_EINTR(poll(&pfd, 1, 0)) > 0 ? pfd.revents : 0;
+}
+
+static bool all_ended(const RecvState *s)
+{
+    for (unsigned i = 0; i < s->arrived; i++) {
+        if (!s->channels[i]->ended) {
+            return false;
+        }
+    }
+    return s->arrived == s->count;
+}
+
+/* It is open, but nothing is there to be read. */
+static bool main_is_silent(void)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    QEMU_LOCK_GUARD(&mis->file_lock);
+    return mis->from_src_file &&
+           !poll_channel(qemu_file_get_ioc(mis->from_src_file), POLLIN | POLLRDHUP);
+}
+
+/*
+ * A source whose channels have all ended has failed, or has no more to say than the main stream's
+ * end. If that does not come, the load thread would wait for ever.
+ */
+static void watch_main(RecvState *s)
+{
+    unsigned looks = 0;
+    bool over;
+    Error *err = NULL;
+
+    do {
+        gint64 until = g_get_monotonic_time() + LOOK_MS * G_TIME_SPAN_MILLISECOND;
+
+        looks = main_is_silent() ? looks + 1 : 0;
+        g_mutex_lock(&recv_lock);
+        while (!s->quit && !s->finished && g_cond_wait_until(&s->go_on, &recv_lock, until)) {
+            /* Not for us. */
+        }
+        over = s->quit || s->finished;
+        g_mutex_unlock(&recv_lock);
+    } while (!over && looks < LOOKS_MAX);
+    if (!over) {
+        error_setg(&err, "all multifd channels have ended, and the main channel says nothing any "
+                   "more");
+        fail(s, err);
     }
 }
 
@@ -405,6 +506,7 @@ static void *channel_thread(void *opaque)
     RecvChannel *c = data->c;
     MigrationThread *info = migration_threads_add("mig/dst/recv", qemu_get_thread_id());
     Error *err = NULL;
+    bool last;
 
     if (!work(s, c, &err)) {
         channel_failed(s, c, err);
@@ -412,7 +514,11 @@ static void *channel_thread(void *opaque)
     g_mutex_lock(&recv_lock);
     c->ended = true;
     g_cond_signal(&s->changed);
+    last = all_ended(s);
     g_mutex_unlock(&recv_lock);
+    if (last) {
+        watch_main(s);
+    }
     migration_threads_remove(info);
     return NULL;
 }
@@ -482,9 +588,9 @@ bool multifd_recv_all_channels_created(void)
 }
 
 /*
- * The main stream has come to its first sync: before that the source has connected all that it has, so
- * what has been waiting to be accepted is accepted now, and one too many was noticed. An idle callback
- * is called when nothing else is to be done.
+ * The main stream has come to its first sync: before that the source has connected all that it has,
+ * so what has been waiting to be accepted is accepted now, and one too many was noticed. An idle
+ * callback is called when nothing else is to be done.
  */
 static gboolean all_have_come(gpointer opaque)
 {
@@ -580,20 +686,9 @@ static void say_why(const RecvState *s, const RecvChannel *ended, Error **errp)
         error_setg(errp, "multifd channels %s do not come: %u have come, %u are expected "
                    "(multifd-channels)", missing, s->arrived, s->count);
     } else {
-        error_setg(errp, "multifd channel %d says nothing any more, and the main channel was closed",
-                   silent_channel(s));
+        error_setg(errp, "multifd channel %d says nothing any more, and the main channel was "
+                   "closed", silent_channel(s));
     }
-}
-
-/* Nothing more will come over the main channel than what is buffered already. */
-static bool main_is_closed(QEMUFile *f)
-{
-    QIOChannelSocket *sioc = (QIOChannelSocket *)object_dynamic_cast(
-        OBJECT(qemu_file_get_ioc(f)), TYPE_QIO_CHANNEL_SOCKET);
-    struct pollfd pfd = {.fd = sioc ? sioc->fd : -1, .events = POLLRDHUP};
-
-    return qemu_file_peer_gone(f) ||
-           (sioc && poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLRDHUP | POLLHUP | POLLERR)));
 }
 
 bool multifd_recv_sync_main(QEMUFile *f, Error **errp)
@@ -618,8 +713,8 @@ bool multifd_recv_sync_main(QEMUFile *f, Error **errp)
         }
         looks = count_news(s) == news ? looks + 1 : 0;
         news = count_news(s);
-        if ((looks >= LOOKS_MAX && (some_missing(s) || main_is_closed(f))) ||
-            (looks >= LOOKS_MAX / 10 && s->arrived < s->count && main_is_closed(f))) {
+        if ((looks >= LOOKS_MAX && (some_missing(s) || qemu_file_hung_up(f))) ||
+            (looks >= LOOKS_MAX / 10 && s->arrived < s->count && qemu_file_hung_up(f))) {
             break;
         }
     }
@@ -641,20 +736,29 @@ bool multifd_recv_sync_main(QEMUFile *f, Error **errp)
     return ok;
 }
 
-/*
- * A packet with pages, or one to wait at, has come and nobody has read it. One without either means
- * nothing: QEMU 7.2 sends such a one when it ends.
- */
-static bool has_more(QIOChannel *ioc)
+/* Its thread has read all that has come, and found nothing that it would have stopped at. */
+static bool has_read_all(const RecvChannel *c)
 {
-    QIOChannelSocket *sioc = (QIOChannelSocket *)object_dynamic_cast(OBJECT(ioc),
-                                                                     TYPE_QIO_CHANNEL_SOCKET);
-    uint8_t buf[MULTIFD_PACKET_SIZE];
-    MultiFDPacket packet;
+    unsigned waits = qatomic_load_acquire(&c->waits);
 
-    return sioc && recv(sioc->fd, buf, sizeof(buf), MSG_PEEK | MSG_DONTWAIT) == sizeof(buf) &&
-           (!multifd_packet_parse(&packet, buf, NULL) || packet.normal_num || packet.zero_num ||
-            packet.flags & MULTIFD_FLAG_SYNC);
+    /* Had it read something since, it would have come here another time. */
+    return waits % 2 && !poll_channel(c->ioc, POLLIN) && qatomic_read(&c->waits) == waits;
+}
+
+/* What has come, perhaps encrypted, only the channels' threads can say: they get time to look. */
+static void let_all_be_read(RecvState *s)
+{
+    gint64 until = g_get_monotonic_time() + LOOKS_MAX * LOOK_MS * G_TIME_SPAN_MILLISECOND;
+
+    for (unsigned i = 0; i < s->arrived; i++) {
+        const RecvChannel *c = s->channels[i];
+
+        while (!c->ended && !c->at_sync && !c->placing && !s->err && !s->quit && !has_read_all(c) &&
+               g_get_monotonic_time() < until) {
+            g_cond_wait_until(&s->changed, &recv_lock,
+                              g_get_monotonic_time() + G_TIME_SPAN_MILLISECOND);
+        }
+    }
 }
 
 bool multifd_recv_finish(Error **errp)
@@ -667,13 +771,14 @@ bool multifd_recv_finish(Error **errp)
     }
     g_mutex_lock(&recv_lock);
     s->finished = true;
+    let_all_be_read(s);
     for (unsigned i = 0; i < s->arrived && ok; i++) {
         const RecvChannel *c = s->channels[i];
 
-        ok = !c->placing && !c->at_sync && !has_more(c->ioc);
+        ok = !c->placing && !c->at_sync;
         if (!ok) {
-            error_setg(errp, "multifd channel %d, behind packet %" PRIu64 " of it: there is more than "
-                       "the main stream has waited for", c->id, qatomic_read(&c->packets));
+            error_setg(errp, "multifd channel %d, behind packet %" PRIu64 " of it: there is more "
+                       "than the main stream has waited for", c->id, qatomic_read(&c->packets));
         }
     }
     ok = ok && !s->err;

@@ -2,9 +2,12 @@
  * Multifd on the way out: which pages go into which batch, and which channel gets it.
  *
  * A batch is of one block: pages that have to be read, for a few packets, or one run of any length
- * that the host never gave out, which becomes packets of zero pages without being read. A channel has
- * at most one batch in work and one waiting, so what is under way is bounded, and it need not wait for
- * the migration thread; that one waits when all have enough.
+ * that the host never gave out, which becomes packets of zero pages without being read. A channel
+ * has at most one batch in work and one waiting, so what is under way is bounded, and it need not
+ * wait for the migration thread; that one waits when all have enough.
+ *
+ * What is under way still has to go when the guest stops. ram.c counts it (ram_bytes_unsent()), and
+ * where nothing more is dirty it lets the channels finish before the next look.
  *
  * Where pages lie close together, a batch is one stretch of the size of a huge page: on the other
  * side the memory is then made, and cleared, by one thread rather than by several at once.
@@ -14,6 +17,7 @@
 #include "qemu/osdep.h"
 #include "migration.h"
 #include "multifd-send.h"
+#include "qemu/atomic.h"
 #include "qemu/cutils.h"
 
 /* What is in the channels' hands must be gone in a hundredth of a second. */
@@ -64,9 +68,10 @@ int multifd_send_dispatch(SendState *s, QEMUFile *f)
     }
     g_mutex_lock(&multifd_send_lock);
     while (!s->quit && !(c = find_channel_locked(s, much))) {
-        g_cond_wait(&s->changed, &multifd_send_lock);
+        multifd_send_wait_locked(s, f);
     }
     if (c) {
+        assert(!c->last);
         empty = c->batch;
         c->batch = s->filling;
         c->queued = true;
@@ -121,8 +126,13 @@ static int64_t make_room(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first
     return room;
 }
 
-static void add_run(Batch *b, uint64_t first, uint64_t npages, bool untouched)
+static void add_run(SendState *s, uint64_t first, uint64_t npages, bool untouched)
 {
+    Batch *b = s->filling;
+
+    if (!untouched) {
+        qatomic_add(&s->pages_in_hand, npages);
+    }
     b->runs[b->nruns++] = (PageRun){first, npages, untouched};
     b->npages += npages;
 }
@@ -144,7 +154,7 @@ static int add_untouched(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first
     if (room < 0) {
         return room;
     }
-    add_run(s->filling, first, npages, true);
+    add_run(s, first, npages, true);
     return 0;
 }
 
@@ -158,7 +168,7 @@ static int add_touched(SendState *s, QEMUFile *f, RAMBlock *rb, uint64_t first, 
             return room;
         }
         n = MIN(npages, (uint64_t)room);
-        add_run(s->filling, first, n, false);
+        add_run(s, first, n, false);
         first += n;
         npages -= n;
     }

@@ -1,9 +1,9 @@
 /*
  * Multifd on the way out: a channel's thread, which makes packets of the batches that it is given.
  *
- * The thread takes a batch by swapping pointers, so that the next one can be put down while it works.
- * It looks for zero pages, compresses, writes, and behind the last batch of a pass it sends SYNC. It
- * takes multifd_send_lock only between batches, and never the BQL.
+ * The thread takes a batch by swapping pointers, so that the next can be put down while it works.
+ * It looks for zero pages, compresses, writes, and behind the last batch of a pass it sends SYNC.
+ * It takes multifd_send_lock only between batches, and never the BQL.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -101,7 +101,7 @@ static void add_normal_page(SendChannel *c, RAMBlock *rb, uint64_t page)
     }
 }
 
-/* The guest may go on writing to its pages, which no compression is made for: so a copy is taken. */
+/* The guest may go on writing to its pages, which no compression is made for: a copy is taken. */
 static bool compress_payload(SendChannel *c, Error **errp)
 {
     size_t len = 0;
@@ -128,9 +128,11 @@ static bool send_packet(SendChannel *c, const Batch *b, const PageRun **run, uin
     const PageRun *end = b->runs + b->nruns;
     uint64_t zeroes[MULTIFD_PACKET_PAGES];
     MultiFDPacket *p = &c->packet;
+    unsigned untouched = 0;
 
     begin_packet(c, b);
     while (*run < end && p->normal_num + p->zero_num < MULTIFD_PACKET_PAGES) {
+        untouched += (*run)->untouched;
         if ((*run)->untouched ||
             (c->s->detect_zero && buffer_is_zero(b->block->host + (*page << TARGET_PAGE_BITS),
                                                  TARGET_PAGE_SIZE))) {
@@ -153,6 +155,7 @@ static bool send_packet(SendChannel *c, const Batch *b, const PageRun **run, uin
     }
     stat64_add(&mig_stats.normal_pages, p->normal_num);
     stat64_add(&mig_stats.zero_pages, p->zero_num);
+    qatomic_sub(&c->s->pages_in_hand, p->normal_num + p->zero_num - untouched);
     trace(multifd_send_packet, "channel %u packet %" PRIu64 " block '%s' normal %u zero %u size %u",
           c->id, p->packet_num, p->block, p->normal_num, p->zero_num, p->next_packet_size);
     return true;

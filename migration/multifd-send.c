@@ -15,9 +15,13 @@
 #include "multifd-send.h"
 #include "options.h"
 #include "qapi/error.h"
+#include "qemu/atomic.h"
 #include "qemu/lockable.h"
 #include "socket.h"
 #include "tls.h"
+
+/* How often a migration thread that waits for channels looks whether the main one is there. */
+#define LOOK_SECONDS 1
 
 GMutex multifd_send_lock;
 static SendState *state;        /* multifd_send_lock */
@@ -44,6 +48,7 @@ void multifd_send_shutdown(void)
         shut_down_locked(state);
     }
     g_mutex_unlock(&multifd_send_lock);
+    socket_shutdown_connecting();
     migration_tls_shutdown_outgoing();
 }
 
@@ -83,6 +88,25 @@ int multifd_send_report_end(SendState *s, QEMUFile *f)
     g_mutex_unlock(&multifd_send_lock);
     qemu_file_set_error_obj(f, -EIO, err);
     return -EIO;
+}
+
+static void look_at_main_locked(SendState *s, QEMUFile *f)
+{
+    if (!s->quit && qemu_file_hung_up(f)) {
+        error_setg(&s->err, "%s", qemu_file_is_shut_down(f)
+                   ? "the main channel was shut down"
+                   : "the destination has closed the main channel");
+        shut_down_locked(s);
+    }
+}
+
+void multifd_send_wait_locked(SendState *s, QEMUFile *f)
+{
+    gint64 until = g_get_monotonic_time() + LOOK_SECONDS * G_TIME_SPAN_SECOND;
+
+    if (!g_cond_wait_until(&s->changed, &multifd_send_lock, until)) {
+        look_at_main_locked(s, f);
+    }
 }
 
 /* --- connecting --- */
@@ -129,7 +153,8 @@ static void channel_connected(QIOTask *task, gpointer opaque)
             qio_channel_set_delay(ioc, false);
             c->ioc = ioc;
             object_ref(OBJECT(ioc));
-            qemu_thread_create(&c->thread, name, multifd_send_channel_thread, c, QEMU_THREAD_JOINABLE);
+            qemu_thread_create(&c->thread, name, multifd_send_channel_thread, c,
+                               QEMU_THREAD_JOINABLE);
             c->thread_created = true;
             state->connected++;
             g_cond_signal(&state->changed);
@@ -189,7 +214,7 @@ static int send_setup(QEMUFile *f, Error **errp)
     }
     g_mutex_lock(&multifd_send_lock);
     while (s->connected < s->count && !s->quit) {
-        g_cond_wait(&s->changed, &multifd_send_lock);
+        multifd_send_wait_locked(s, f);
     }
     ok = !s->quit;
     if (!ok) {
@@ -216,15 +241,16 @@ static int sync_channels(SendState *s, QEMUFile *f, bool last)
         SendChannel *c = &s->channels[i];
 
         while (c->sync && !s->quit) {   /* of the pass before */
-            g_cond_wait(&s->changed, &multifd_send_lock);
+            multifd_send_wait_locked(s, f);
         }
+        assert(!c->last);
         c->sync = true;
         c->last = last;
         g_cond_signal(&c->wake);
     }
     for (unsigned i = 0; last && i < s->count; i++) {
         while (s->channels[i].sync && !s->quit) {
-            g_cond_wait(&s->changed, &multifd_send_lock);
+            multifd_send_wait_locked(s, f);
         }
     }
     quit = s->quit;
@@ -263,6 +289,36 @@ static int send_complete(QEMUFile *f)
     return sync_with_mark(state, f, true);
 }
 
+uint64_t multifd_send_bytes_in_hand(void)
+{
+    return state ? qatomic_read(&state->pages_in_hand) * TARGET_PAGE_SIZE : 0;
+}
+
+/* No channel has a batch any more, or it takes too long. */
+static int send_settle(QEMUFile *f, int64_t max_us)
+{
+    SendState *s = state;
+    int64_t until = g_get_monotonic_time() + max_us;
+    int ret = multifd_send_dispatch(s, f);
+    bool in_time = true, quit;
+
+    if (ret < 0) {
+        return ret;
+    }
+    g_mutex_lock(&multifd_send_lock);
+    for (unsigned i = 0; i < s->count; i++) {
+        while (in_time && !s->quit && (s->channels[i].queued || s->channels[i].busy)) {
+            in_time = g_cond_wait_until(&s->changed, &multifd_send_lock, until);
+        }
+    }
+    if (!in_time) {
+        look_at_main_locked(s, f);
+    }
+    quit = s->quit;
+    g_mutex_unlock(&multifd_send_lock);
+    return quit ? multifd_send_report_end(s, f) : 0;
+}
+
 static int send_run(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages,
                     bool maybe_untouched)
 {
@@ -291,6 +347,7 @@ static void send_cleanup(void)
         g_cond_signal(&s->channels[i].wake);
     }
     g_mutex_unlock(&multifd_send_lock);
+    socket_shutdown_connecting();
     migration_tls_shutdown_outgoing(); /* whoever was still on his way comes too late */
     /* All of them first: one that fails shuts the others' channels down. */
     for (unsigned i = 0; i < s->count; i++) {
@@ -339,6 +396,7 @@ const RAMEncoder ram_multifd_encoder = {
     .setup = send_setup,
     .start = send_start,
     .save_run = send_run,
+    .settle = send_settle,
     .pass_end = send_pass_end,
     .section_end = send_section_end,
     .complete = send_complete,

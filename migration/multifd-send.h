@@ -72,6 +72,8 @@ struct SendState {
     Error *err;                 /* the first; multifd_send_lock */
 
     uint64_t packet_num;        /* atomic */
+    /* Pages in batches that have to be read, and may have to be sent whole; atomic. */
+    uint64_t pages_in_hand;
 
     /* The migration thread's own. */
     Batch *filling;
@@ -81,14 +83,21 @@ struct SendState {
     bool zero_in_main;          /* untouched ones too */
 };
 
-/* Guards what says so above, and which state is the current one. Below qemu_file_lock; nothing is
- * taken inside. */
+/*
+ * Guards what says so above, and which state is the current one. Below qemu_file_lock; nothing is
+ * taken inside.
+ */
 extern GMutex multifd_send_lock;
 
 /* --- multifd-send.c --- */
 
 /* Takes @err. Nobody shall wait for anybody any more, and the migration thread says why. */
 void multifd_send_channel_failed(SendChannel *c, Error *err);
+/*
+ * On the migration thread: waits until something may have changed. If nothing does, and the peer of
+ * the main channel @f has gone, this ends the channels: whoever waits has to look at s->quit.
+ */
+void multifd_send_wait_locked(SendState *s, QEMUFile *f);
 /* On the migration thread, once s->quit is set: why, as the file's error. Returns it. */
 int multifd_send_report_end(SendState *s, QEMUFile *f);
 

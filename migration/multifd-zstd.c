@@ -8,16 +8,22 @@
 #include "multifd.h"
 #include "options.h"
 #include "qapi/error.h"
+#include "qemu/units.h"
 
 /*
- * Levels above this one would look back many megabytes, with tables to match, in each channel. They may
- * look back four packets.
+ * Levels above this one would look back many megabytes, with tables to match, in each channel. They
+ * may look back four packets.
  */
 #define LEVEL_MODEST_MAX 8
 #define MEMORY_LOG 21
 
+/* Of a receiver: in each channel, and in all of them. */
+#define WINDOW_LOG_MAX 25
+#define WINDOWS_MAX (1 * GiB)
+
 static void *encoder_new(Error **errp)
 {
+    static const ZSTD_cParameter modest[] = {ZSTD_c_windowLog, ZSTD_c_hashLog, ZSTD_c_chainLog};
     ZSTD_CStream *zcs = ZSTD_createCStream();
     size_t ret;
 
@@ -26,10 +32,9 @@ static void *encoder_new(Error **errp)
         return NULL;
     }
     ret = ZSTD_initCStream(zcs, migrate_multifd_zstd_level());
-    if (!ZSTD_isError(ret) && migrate_multifd_zstd_level() > LEVEL_MODEST_MAX) {
-        ZSTD_CCtx_setParameter(zcs, ZSTD_c_windowLog, MEMORY_LOG);
-        ZSTD_CCtx_setParameter(zcs, ZSTD_c_hashLog, MEMORY_LOG);
-        ZSTD_CCtx_setParameter(zcs, ZSTD_c_chainLog, MEMORY_LOG);
+    for (size_t i = 0; !ZSTD_isError(ret) && migrate_multifd_zstd_level() > LEVEL_MODEST_MAX &&
+                       i < G_N_ELEMENTS(modest); i++) {
+        ret = ZSTD_CCtx_setParameter(zcs, modest[i], MEMORY_LOG);
     }
     if (ZSTD_isError(ret)) {
         error_setg(errp, "zstd cannot be set up: %s", ZSTD_getErrorName(ret));
@@ -62,6 +67,21 @@ static void encoder_free(void *encoder)
     ZSTD_freeCStream(encoder);
 }
 
+/*
+ * How far back a sender may look, as a power of two: it is memory of ours. 25 is the window of level
+ * 20, the highest. Of many channels each gets its part of a budget, but never less than our own
+ * senders need.
+ */
+static int window_log(void)
+{
+    int log = WINDOW_LOG_MAX;
+
+    while (log > MEMORY_LOG && (uint64_t)migrate_multifd_channels() << log > WINDOWS_MAX) {
+        log--;
+    }
+    return log;
+}
+
 static void *decoder_new(Error **errp)
 {
     ZSTD_DStream *zds = ZSTD_createDStream();
@@ -72,18 +92,20 @@ static void *decoder_new(Error **errp)
         return NULL;
     }
     ret = ZSTD_initDStream(zds);
+    if (!ZSTD_isError(ret)) {
+        ret = ZSTD_DCtx_setParameter(zds, ZSTD_d_windowLogMax, window_log());
+    }
     if (ZSTD_isError(ret)) {
         error_setg(errp, "zstd cannot be set up: %s", ZSTD_getErrorName(ret));
         ZSTD_freeDStream(zds);
         return NULL;
     }
-    /* The window of level 20, the highest; a hostile sender shall not make us allocate more. */
-    ZSTD_DCtx_setParameter(zds, ZSTD_d_windowLogMax, 25);
     return zds;
 }
 
 /* Fills @output, unless the input ends first. */
-static bool decompress(ZSTD_DStream *zds, ZSTD_outBuffer *output, ZSTD_inBuffer *input, Error **errp)
+static bool decompress(ZSTD_DStream *zds, ZSTD_outBuffer *output, ZSTD_inBuffer *input,
+                       Error **errp)
 {
     for (;;) {
         size_t in_before = input->pos, out_before = output->pos;

@@ -1,7 +1,7 @@
 /*
  * Multifd: pages travel over channels of their own, beside the main stream.
  *
- * multifd-packet.c is the wire form, multifd-send.c and multifd-recv.c are the two ends, and
+ * multifd-packet.c is the wire form, multifd-send*.c and multifd-recv.c are the two ends, and
  * multifd-zlib.c and multifd-zstd.c the compressions. docs/stream-format.md, "Multifd", describes
  * the packets.
  *
@@ -90,6 +90,8 @@ const MultiFDCodec *multifd_codec(MultiFDCompression compression);
 extern const RAMEncoder ram_multifd_encoder;
 /* Make all that waits here return. Any thread. */
 void multifd_send_shutdown(void);
+/* The most that channels will send of what they were given. The migration thread. */
+uint64_t multifd_send_bytes_in_hand(void);
 
 /* --- receiving; multifd-recv.c --- */
 

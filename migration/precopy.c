@@ -6,8 +6,8 @@
  * told), the dirty pages are counted once more, and only if they still fit does it stop for good;
  * otherwise it goes on at once and so do the rounds.
  *
- * Point of no return: the end mark of the stream.  Until it is out, a failure or a cancel leaves the
- * guest running here; after that the destination may run, and so the guest must not run here.
+ * Point of no return: the end mark of the stream.  Until it is out, a failure or a cancel leaves
+ * the guest running here; after that the destination may run, and so the guest must not run here.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -17,6 +17,7 @@
 #include "migration-stats.h"
 #include "migration.h"
 #include "migration/global_state.h"
+#include "multifd.h"
 #include "options.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
@@ -45,6 +46,8 @@ TRACE_EVENT(migration_downtime_step);
 #define SWITCHOVER_FIXED_MS 4
 /* The guest is held at most this often for nothing; then the switchover takes what comes. */
 #define HOLD_ATTEMPTS 50
+/* What tells how fast it can go must be more than buffers on the way take at once; bytes. */
+#define BURST_MIN (4 * MiB)
 /* Of the PING behind the last device (other values: docs/stream-format.md). */
 #define PING_ALL_SENT 5
 
@@ -92,7 +95,7 @@ uint64_t migration_rate_left(QEMUFile *f)
         return UINT64_MAX;
     }
     limit = MAX(limit / (1000 / MIGRATION_WINDOW_MS), 1);
-    sent = bytes_sent(f) - s->window_bytes;
+    sent = bytes_sent(f) - s->window_bytes + multifd_send_bytes_in_hand();
     return sent >= limit ? 0 : limit - sent;
 }
 
@@ -114,14 +117,15 @@ uint64_t migration_smooth_bandwidth(uint64_t before, uint64_t measured)
 }
 
 /*
- * For how long the guest would be stopped, were it stopped with @left bytes to be sent; in ms. A guest
- * that stands leaves its processors to us, and nothing is limited then: it goes as fast as it lately
- * went at its best. (Whether to stop it is decided by the mean, to be sure.)
+ * For how long the guest would be stopped, were it stopped with @left bytes to be sent; in ms. A
+ * guest that stands leaves its processors to us, and nothing is limited then: it goes as fast as it
+ * lately went at its best. (Whether to stop it is decided by the mean, to be sure.)
  */
 static double predict_downtime(MigrationState *s, uint64_t left)
 {
     uint64_t given = migrate_avail_switchover_bandwidth();
-    uint64_t bandwidth = given ? given : MAX(s->peak_bandwidth, s->bandwidth);
+    uint64_t seen = MAX(s->peak_bandwidth, s->burst_bandwidth);
+    uint64_t bandwidth = given ? given : MAX(seen, s->bandwidth);
 
     return SWITCHOVER_FIXED_MS + (bandwidth ? left * 1e3 / bandwidth : 0);
 }
@@ -150,8 +154,9 @@ static void update_window(MigrationState *s)
         uint64_t peak = s->bandwidth ? s->peak_bandwidth - s->peak_bandwidth / 16 : 0;
 
         s->bandwidth = migration_smooth_bandwidth(s->bandwidth, rate);
-        s->peak_bandwidth = MAX(peak, rate);
+        s->peak_bandwidth = MAX(peak, MAX(rate, s->burst_bandwidth));
     }
+    s->burst_bandwidth = 0;
     s->mbps = bytes * 8.0 / 1000 / spent;
     s->pages_per_second = (pages_sent() - s->window_pages) * 1000 / spent;
     update_threshold(s);
@@ -262,9 +267,9 @@ static bool pause_before_switchover(MigrationState *s)
 }
 
 /*
- * With a return path the destination is asked whether it has come this far, before the end mark makes
- * the guest its own: a peer that has stopped reading, or does not like a device, costs nothing then.
- * BQL, dropped meanwhile.
+ * With a return path the destination is asked whether it has come this far, before the end mark
+ * makes the guest its own: a peer that has stopped reading, or does not like a device, costs
+ * nothing then.  BQL, dropped meanwhile.
  */
 static bool wait_until_loaded(MigrationState *s, Error **errp)
 {
@@ -344,6 +349,14 @@ static bool send_rest(MigrationState *s, Error **errp)
     return wait_until_loaded(s, errp);
 }
 
+/* The destination certainly does not run the guest, whatever was sent. */
+static void uncommit(MigrationState *s)
+{
+    QEMU_LOCK_GUARD(&s->qemu_file_lock);
+
+    s->committed = false;
+}
+
 /*
  * The end mark goes out alone, once nobody has cancelled: with it the guest is the
  * destination's.  Without the BQL.
@@ -358,7 +371,7 @@ static bool send_end(MigrationState *s, Error **errp)
     }
     if (qemu_savevm_state_end(s->to_dst_file) < 0) {
         qemu_file_get_error_obj(s->to_dst_file, errp);
-        s->committed = false;
+        uncommit(s);
         return false;
     }
     return true;
@@ -404,7 +417,7 @@ static void foretell(MigrationState *s)
 
     trace(migration_expected_downtime, "%" PRId64 " ms shown, %.3f ms now for %" PRId64
           " bytes at %" PRIu64 " bytes/s", s->expected_downtime, ms, s->pending_bytes,
-          MAX(s->peak_bandwidth, s->bandwidth));
+          MAX(MAX(s->peak_bandwidth, s->burst_bandwidth), s->bandwidth));
     s->expected_downtime = ms;
 }
 
@@ -433,11 +446,11 @@ static SwitchResult switch_over(MigrationState *s, int attempt)
         /* With a return path the destination has the last word. */
         ok = close_return_path_on_source(s, false);
         if (!ok && s->rp_state.peer_is_out) {
-            s->committed = false;
+            uncommit(s);
         }
     }
     if (ok) {
-        ok = close_command(s, &err);
+        ok = close_command(s, &err) && !qatomic_read(&s->cancel_late);
     }
     if (!ok) {
         if (err) {
@@ -452,8 +465,8 @@ static SwitchResult switch_over(MigrationState *s, int attempt)
 }
 
 /*
- * Are we faster than the guest?  Then it pays to finish the pass before the switchover even where the
- * rest of it would fit into the limit: it takes no longer than the limit, and shortens the
+ * Are we faster than the guest?  Then it pays to finish the pass before the switchover even where
+ * the rest of it would fit into the limit: it takes no longer than the limit, and shortens the
  * downtime to what was dirtied meanwhile.
  */
 static bool is_gaining(MigrationState *s)
@@ -464,8 +477,8 @@ static bool is_gaining(MigrationState *s)
 }
 
 /*
- * switchover-ack: the destination is not ready yet.  Nothing is sent meanwhile, so that this time says
- * nothing of the bandwidth.
+ * switchover-ack: the destination is not ready yet.  Nothing is sent meanwhile, so that this time
+ * says nothing of the bandwidth.
  */
 static void wait_for_ack(MigrationState *s)
 {
@@ -474,6 +487,29 @@ static void wait_for_ack(MigrationState *s)
     s->window_start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     s->window_bytes = bytes_sent(s->to_dst_file);
     s->window_pages = pages_sent();
+}
+
+/*
+ * A round of all handlers; result as qemu_savevm_state_iterate's. How fast it goes from its begin
+ * to its end says what goes through where nothing is limited: all waiting for a window to end,
+ * looking for written pages and stopping lies outside.
+ */
+static int run_round(MigrationState *s)
+{
+    int64_t start = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+    uint64_t before = bytes_sent(s->to_dst_file), bytes;
+    int ret = qemu_savevm_state_iterate(s->to_dst_file);
+
+    if (ret >= 0) {
+        qemu_fflush(s->to_dst_file);
+    }
+    bytes = bytes_sent(s->to_dst_file) - before;
+    if (bytes >= BURST_MIN) {
+        int64_t spent = qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - start;
+
+        s->burst_bandwidth = MAX(s->burst_bandwidth, bytes * 1e9 / spent);
+    }
+    return ret;
 }
 
 /* Rounds until the switchover is done, or the migration has failed or was cancelled. */
@@ -517,12 +553,11 @@ static bool run_rounds(MigrationState *s)
                 break;
             }
         }
-        ret = qemu_savevm_state_iterate(s->to_dst_file);
+        ret = run_round(s);
         if (ret < 0) {
             return false;
         }
         pass_done = ret > 0;
-        qemu_fflush(s->to_dst_file);
         if (migration_rate_exceeded(s->to_dst_file)) {
             wait_for_window(s);
         }
@@ -542,6 +577,13 @@ static bool set_up(MigrationState *s)
         qemu_savevm_send_ping(s->to_dst_file, 1);
     }
     if (qemu_savevm_state_setup(s->to_dst_file, &err) < 0) {
+        Error *reason = NULL;
+
+        /* Where the connection has failed, what else went wrong did so because of that. */
+        if (qemu_file_get_error_obj(s->to_dst_file, &reason)) {
+            migrate_set_error(s, reason);
+            error_free(reason);
+        }
         migrate_set_error(s, err);
         error_free(err);
         return false;
@@ -561,9 +603,15 @@ static void finish(MigrationState *s, bool done)
     Error *err = NULL;
     int state;
 
-    if (!done && qemu_file_get_error_obj(s->to_dst_file, &err)) {
-        migrate_set_error(s, err);
-        error_free(err);
+    if (!done) {
+        if (qemu_file_get_error_obj(s->to_dst_file, &err)) {
+            migrate_set_error(s, err);
+            error_free(err);
+        }
+        /* Closing it, under the BQL, must not wait for a peer to take what is still buffered. */
+        WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
+            qemu_file_shutdown(s->to_dst_file);
+        }
     }
     close_return_path_on_source(s, true);
 
@@ -581,10 +629,11 @@ static void finish(MigrationState *s, bool done)
     } else {
         qatomic_set(&s->downtime_start, 0);
         if (s->committed) {
-            /* The end mark is out and no answer says what came of it: two guests are worse than none. */
+            /* The end mark is out, and what came of it nobody says: better no guest than two. */
             runstate_set(RUN_STATE_POSTMIGRATE);
-            migrate_append_error(s, "the destination has the whole stream and may run the guest: it "
-                                    "stays stopped here; 'cont' resumes it if the destination does not");
+            migrate_append_error(s, "the destination has the whole stream and may run the guest: "
+                                    "it stays stopped here; 'cont' resumes it if the destination "
+                                    "does not");
         } else if (s->vm_old_state >= 0) {
             vm_resume(s->vm_old_state);
         }
@@ -620,7 +669,7 @@ void *migration_thread(void *opaque)
 
     s->window_start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     s->window_bytes = s->window_pages = s->window_zero_pages = 0;
-    s->bandwidth = s->peak_bandwidth = 0;
+    s->bandwidth = s->peak_bandwidth = s->burst_bandwidth = 0;
     s->threshold = 0;
     done = set_up(s) && run_rounds(s);
     migration_threads_remove(info);

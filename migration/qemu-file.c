@@ -9,6 +9,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <poll.h>
 #include "io/channel.h"
 #include "migration/qemu-file.h"
 #include "qapi/error.h"
@@ -92,6 +93,18 @@ bool qemu_file_is_shut_down(QEMUFile *f)
 bool qemu_file_peer_gone(QEMUFile *f)
 {
     return qatomic_read(&f->peer_gone);
+}
+
+bool qemu_file_hung_up(QEMUFile *f)
+{
+    /* Of a TLS channel it is the connection below. One without a descriptor has -1. */
+    struct pollfd pfd = {
+        .fd = QIO_CHANNEL_GET_CLASS(f->ioc)->io_poll_fd(f->ioc, G_IO_IN),
+        .events = POLLRDHUP,
+    };
+
+    return qemu_file_peer_gone(f) ||
+           (RETRY_ON_EINTR(poll(&pfd, 1, 0)) > 0 && pfd.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
 int qemu_file_get_error(QEMUFile *f)

@@ -22,6 +22,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/trace.h"
 #include "ram.h"
+#include "ram-room.h"
 
 TRACE_EVENT(ram_load_blocks);
 
@@ -184,6 +185,14 @@ static int refuse(QEMUFile *f, const char *fmt, ...)
     return -EINVAL;
 }
 
+/* Takes @err. */
+static int refuse_with(QEMUFile *f, Error *err)
+{
+    refuse(f, "%s", error_get_pretty(err));
+    error_free(err);
+    return -EINVAL;
+}
+
 static void mark_touched(uint64_t first, uint64_t npages, void *opaque)
 {
     bitmap_set(((RAMBlock *)opaque)->touchedmap, first, npages);
@@ -210,6 +219,9 @@ int ram_stream_load_setup(QEMUFile *f, Error **errp)
             error_setg(errp, "no memory for the page bitmap of block '%s'", rb->idstr);
             return -ENOMEM;
         }
+        if (!ram_room_setup(rb, errp)) {
+            return -ENOMEM;
+        }
         ram_block_take_dirty(rb, 0, pages, old);
         ram_block_foreach_populated(rb, 0, pages, mark_touched, rb);
     }
@@ -223,6 +235,7 @@ void ram_stream_load_cleanup(void)
     ram_compress_load_cleanup();
     RAMBLOCK_FOREACH(rb) {
         g_clear_pointer(&rb->touchedmap, g_free);
+        ram_room_cleanup(rb);
     }
 }
 
@@ -266,19 +279,32 @@ static bool is_untouched(RAMBlock *rb, uint64_t page)
            !(qatomic_read(&rb->dirty[BIT_WORD(page)]) & BIT_MASK(page));
 }
 
-static void place_filled_page(RAMBlock *rb, uint64_t page, int fill)
+static bool place_filled_page(RAMBlock *rb, uint64_t page, int fill, Error **errp)
 {
     uint8_t *host = rb->host + (page << TARGET_PAGE_BITS);
 
-    if (fill || (!is_untouched(rb, page) && !buffer_is_zero(host, TARGET_PAGE_SIZE))) {
-        memset(host, fill, TARGET_PAGE_SIZE);
-        set_bit_atomic(page, rb->touchedmap);
+    if (!fill) {
+        if (is_untouched(rb, page)) {
+            return true;
+        }
+        if (!ram_is_readable(rb, page, errp)) {
+            return false;
+        }
+        if (buffer_is_zero(host, TARGET_PAGE_SIZE)) {
+            return true;
+        }
     }
+    if (!ram_have_room(rb, page, 1, errp)) {
+        return false;
+    }
+    memset(host, fill, TARGET_PAGE_SIZE);
+    set_bit_atomic(page, rb->touchedmap);
+    return true;
 }
 
-void ram_place_zero_page(RAMBlock *rb, uint64_t page)
+bool ram_place_zero_page(RAMBlock *rb, uint64_t page, Error **errp)
 {
-    place_filled_page(rb, page, 0);
+    return place_filled_page(rb, page, 0, errp);
 }
 
 /* Setup payload: reader; the writer is put_block_list() in ram.c. */
@@ -374,7 +400,7 @@ static RAMBlock *record_block(QEMUFile *f, uint64_t flags)
  * ZERO records that continue the block, as many as stand in the read-ahead buffer: the form in
  * which untouched memory comes, so it has a loop of its own.
  */
-static void load_zero_run(QEMUFile *f)
+static bool load_zero_run(QEMUFile *f, Error **errp)
 {
     const uint64_t want = RAM_SAVE_FLAG_ZERO | RAM_SAVE_FLAG_CONTINUE;
     RAMBlock *rb = ls.block;
@@ -382,7 +408,7 @@ static void load_zero_run(QEMUFile *f)
     size_t have = qemu_file_buffered(f, &p), used = 0;
 
     if (ram_compress_pending()) {
-        return; /* each page has to be looked at */
+        return true; /* each page has to be looked at */
     }
     for (; have - used >= ZERO_RECORD; used += ZERO_RECORD) {
         uint64_t header = ldq_be_p(p + used);
@@ -392,11 +418,13 @@ static void load_zero_run(QEMUFile *f)
             p[used + RECORD_HEADER]) {
             break;
         }
-        if (!is_untouched(rb, offset >> TARGET_PAGE_BITS)) {
-            place_filled_page(rb, offset >> TARGET_PAGE_BITS, 0);
+        if (!is_untouched(rb, offset >> TARGET_PAGE_BITS) &&
+            !place_filled_page(rb, offset >> TARGET_PAGE_BITS, 0, errp)) {
+            return false;
         }
     }
     qemu_file_skip(f, used);
+    return true;
 }
 
 /*
@@ -439,6 +467,7 @@ static int load_run_through_fd(QEMUFile *f, RAMBlock *rb, uint64_t offset)
                       rb->idstr, n, offset, written < 0 ? strerror(errno) : "no room");
     }
     bitmap_set_atomic(rb->touchedmap, first, n);
+    ram_room_found(rb, first, n);
     qemu_file_skip(f, n * record - RECORD_HEADER);
     return 0;
 }
@@ -472,8 +501,7 @@ static bool settle(QEMUFile *f, RAMBlock *rb, uint64_t page)
     Error *err = NULL;
 
     if (!ram_compress_load_settle(rb, page, &err)) {
-        refuse(f, "%s", error_get_pretty(err));
-        error_free(err);
+        refuse_with(f, err);
         return false;
     }
     return true;
@@ -483,6 +511,7 @@ static int load_page(QEMUFile *f, uint64_t offset, uint64_t flags)
 {
     RAMBlock *rb = record_block(f, flags);
     uint64_t page = offset >> TARGET_PAGE_BITS;
+    Error *err = NULL;
 
     if (!rb) {
         return -EINVAL;
@@ -500,17 +529,16 @@ static int load_page(QEMUFile *f, uint64_t offset, uint64_t flags)
     if (flags & RAM_SAVE_FLAG_ZERO) {
         int fill = qemu_get_byte(f);
 
-        if (!qemu_file_get_error(f)) {
-            place_filled_page(rb, page, fill);
-            load_zero_run(f);
+        if (!qemu_file_get_error(f) && place_filled_page(rb, page, fill, &err)) {
+            load_zero_run(f, &err);
         }
     } else if (through_fd(rb) && is_untouched(rb, page)) {
         return load_run_through_fd(f, rb, offset);
-    } else {
+    } else if (ram_have_room(rb, page, 1, &err)) {
         set_bit_atomic(page, rb->touchedmap);
         qemu_get_buffer(f, rb->host + offset, TARGET_PAGE_SIZE);
     }
-    return qemu_file_get_error(f);
+    return err ? refuse_with(f, err) : qemu_file_get_error(f);
 }
 
 /* XBZRLE or compressed: the page has to be made. */
@@ -526,6 +554,9 @@ static int load_made(QEMUFile *f, uint64_t offset, uint64_t flags)
     if (!offset_in_ramblock(rb, offset) || rb->flags & RAM_READONLY) {
         return refuse(f, "a difference or compressed page at offset 0x%" PRIx64 " has no place in block "
                       "'%s' of 0x%" PRIx64 " bytes", offset, rb->idstr, rb->used_length);
+    }
+    if (!ram_have_room(rb, page, 1, &err)) {
+        return refuse_with(f, err);
     }
     set_bit_atomic(page, rb->touchedmap);
     if (flags & RAM_SAVE_FLAG_XBZRLE ? !ram_compress_load_settle(rb, page, &err) ||
@@ -545,8 +576,7 @@ static bool flush_compressed(QEMUFile *f)
     Error *err = NULL;
 
     if (!ram_compress_load_flush(&err)) {
-        refuse(f, "%s", error_get_pretty(err));
-        error_free(err);
+        refuse_with(f, err);
         return false;
     }
     return true;

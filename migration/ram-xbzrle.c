@@ -19,6 +19,8 @@
 #include "xbzrle.h"
 
 #define ENCODING_XBZRLE 0x1
+/* Up to so many bytes, applying it to the cached page is less work than copying all of the page. */
+#define SMALL_DIFFERENCE 64
 
 /* The migration thread's, but for the counters. */
 static struct {
@@ -145,11 +147,15 @@ static void put_difference(QEMUFile *f, RAMBlock *rb, uint64_t page, uint8_t *ca
     if (len == 0) {
         return;
     }
-    memcpy(cached, xs.copy, TARGET_PAGE_SIZE);
     if (len < 0) {
+        memcpy(cached, xs.copy, TARGET_PAGE_SIZE);
         stat64_add(&counters.overflow, 1);
         put_copied_page(f, rb, page, xs.copy);
         return;
+    }
+    if (len > SMALL_DIFFERENCE ||
+        xbzrle_decode_buffer(xs.encoded, len, cached, TARGET_PAGE_SIZE) < 0) {
+        memcpy(cached, xs.copy, TARGET_PAGE_SIZE);
     }
     ram_stream_put_header(f, rb, page, RAM_SAVE_FLAG_XBZRLE);
     before = qemu_file_transferred(f);
@@ -160,6 +166,13 @@ static void put_difference(QEMUFile *f, RAMBlock *rb, uint64_t page, uint8_t *ca
     stat64_add(&counters.bytes, qemu_file_transferred(f) - before);
 }
 
+static void prefetch_page(const uint8_t *data)
+{
+    for (unsigned at = 0; at < TARGET_PAGE_SIZE; at += 64) {
+        __builtin_prefetch(data + at);
+    }
+}
+
 static void save_page(QEMUFile *f, RAMBlock *rb, uint64_t page, uint64_t age)
 {
     const uint8_t *host = rb->host + (page << TARGET_PAGE_BITS);
@@ -167,6 +180,7 @@ static void save_page(QEMUFile *f, RAMBlock *rb, uint64_t page, uint64_t age)
 
     xs.tried++;
     if (cached) {
+        prefetch_page(cached);  /* on its way while the guest's page is copied */
         memcpy(xs.copy, host, TARGET_PAGE_SIZE);
         put_difference(f, rb, page, cached);
         return;

@@ -38,6 +38,7 @@ TRACE_EVENT(ram_save_iterate);
 
 static struct {
     const RAMEncoder *encoder;
+    const RAMEncoder *sender; /* of runs: the encoder, until that has completed */
     bool dirty_log_started;
     bool bulk;              /* first pass: everything is dirty, most perhaps untouched */
     /* Where the scan goes on. */
@@ -212,9 +213,9 @@ static bool init_bitmaps(Error **errp)
 }
 
 /*
- * Setup payload: writer; the reader is load_block_list() in ram-stream.c.  A block's name is at most
- * 255 bytes long by its type.  With x-ignore-shared the list has the blocks that are left out too,
- * and says where each lies.
+ * Setup payload: writer; the reader is load_block_list() in ram-stream.c.  A block's name is at
+ * most 255 bytes long by its type.  With x-ignore-shared the list has the blocks that are left out
+ * too, and says where each lies.
  */
 static void put_block_list(QEMUFile *f)
 {
@@ -252,7 +253,7 @@ static int ram_save_setup(QEMUFile *f, void *opaque, Error **errp)
 {
     bool ok;
 
-    rs.encoder = choose_encoder();
+    rs.encoder = rs.sender = choose_encoder();
     cpu_throttle_reset();
     rs.bulk = true;
     qatomic_set(&rs.taken_pages, 0);
@@ -344,7 +345,7 @@ static bool find_dirty_run(QEMUFile *f, DirtyRun *run, uint64_t limit)
         rs.page = 0;
         if (!rs.block) {
             rs.bulk = false; /* the first pass is through */
-            if (wrapped || (rs.encoder->pass_end && rs.encoder->pass_end(f) < 0)) {
+            if (wrapped || (rs.sender->pass_end && rs.sender->pass_end(f) < 0)) {
                 return false;
             }
             wrapped = true;
@@ -371,7 +372,7 @@ static int64_t save_next_run(QEMUFile *f)
     qatomic_set(&rs.taken_pages, rs.taken_pages + run.npages);
     rs.page = run.first + run.npages;
 
-    ret = rs.encoder->save_run(f, run.rb, run.first, run.npages, rs.bulk);
+    ret = rs.sender->save_run(f, run.rb, run.first, run.npages, rs.bulk);
     return ret < 0 ? ret : (int64_t)run.npages;
 }
 
@@ -379,7 +380,7 @@ static int ram_save_iterate(QEMUFile *f, void *opaque)
 {
     int64_t start = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
     uint64_t before = qemu_file_transferred(f);
-    int64_t n = 0;
+    int64_t n = 1;          /* 0: nothing more is dirty */
 
     while (!migration_rate_exceeded(f)) {
         n = save_next_run(f);
@@ -389,6 +390,15 @@ static int ram_save_iterate(QEMUFile *f, void *opaque)
         if (qemu_clock_get_ns(QEMU_CLOCK_REALTIME) - start > ITERATE_MAX_NS) {
             break;
         }
+    }
+    if (rs.encoder->settle && n == 0) {
+        /* Else the migration thread would ask for the next run without end. */
+        n = rs.encoder->settle(f, ITERATE_MAX_NS / SCALE_US);
+    } else if (rs.encoder->settle && n > 0 && migration_rate_exceeded(f)) {
+        /* It is what this window has room for, and goes in it. */
+        int ret = rs.encoder->settle(f, 0);
+
+        n = ret < 0 ? ret : n;
     }
     if (rs.encoder->section_end && n >= 0) {
         int ret = rs.encoder->section_end(f);
@@ -425,8 +435,8 @@ static uint64_t take_late_writes(void)
 }
 
 /*
- * Without the BQL: the peer may have stopped reading, and that must not keep anybody from cancelling.
- * Result as save_next_run's.
+ * Without the BQL: the peer may have stopped reading, and that must not keep anybody from
+ * cancelling.  Result as save_next_run's.
  */
 static int64_t send_last_pages(QEMUFile *f)
 {
@@ -436,11 +446,19 @@ static int64_t send_last_pages(QEMUFile *f)
     do {
         n = save_next_run(f);
     } while (n > 0 && !qemu_file_get_error(f));
-    if (n >= 0 && rs.encoder->complete) {
-        n = rs.encoder->complete(f);
-    }
     bql_lock();
     return n;
+}
+
+/* The encoder sends what it has; what is still to come goes in the main stream. */
+static void complete_encoder(QEMUFile *f)
+{
+    if (rs.encoder->complete) {
+        bql_unlock();
+        rs.encoder->complete(f);    /* an error is the file's too */
+        bql_lock();
+        rs.sender = &ram_stream_encoder;
+    }
 }
 
 static int ram_save_complete(QEMUFile *f, void *opaque)
@@ -449,18 +467,15 @@ static int ram_save_complete(QEMUFile *f, void *opaque)
     int64_t n;
 
     migration_bitmap_sync(true);
-    /* Devices may write while the lock is not held (a reset); then it was not all yet. */
-    while ((n = send_last_pages(f)) >= 0 && !qemu_file_get_error(f) && take_late_writes()) {
-        if (migrate_multifd() && migrate_multifd_flush_after_each_section()) {
-            Error *err = NULL;
-
-            /* Such a reader has one meeting of the channels in a section, and that was it. */
-            error_setg(&err, "memory was written while the last of it was sent");
-            qemu_file_set_error_obj(f, -EBUSY, err);
-            n = -EBUSY;
-            break;
-        }
-    }
+    /*
+     * The guest stands, and all that it wrote has gone: left is what this program wrote since,
+     * which is little.  It may still write while the lock is not held (a reset); then it was not
+     * all yet.
+     */
+    complete_encoder(f);
+    do {
+        n = send_last_pages(f);
+    } while (n >= 0 && !qemu_file_get_error(f) && take_late_writes());
     qemu_put_be64(f, RAM_SAVE_FLAG_EOS);
     migration_stats_count_ram(qemu_file_transferred(f) - before);
     xbzrle_update_rates(true);
@@ -471,13 +486,13 @@ static int ram_save_complete(QEMUFile *f, void *opaque)
 static void ram_state_pending_estimate(void *opaque, uint64_t *must_precopy,
                                        uint64_t *can_postcopy)
 {
-    *must_precopy += ram_bytes_remaining();
+    *must_precopy += ram_bytes_unsent();
 }
 
 static void ram_state_pending_exact(void *opaque, uint64_t *must_precopy, uint64_t *can_postcopy)
 {
     migration_bitmap_sync(false);
-    *must_precopy += ram_bytes_remaining();
+    *must_precopy += ram_bytes_unsent();
 }
 
 /* Incoming */

@@ -37,8 +37,8 @@ bool migrate_ram_is_ignored(const RAMBlock *rb);
 
 /*
  * How runs of pages leave.  Chosen at setup; all called on the migration thread, but for cleanup,
- * which the main thread calls after it.  Results: 0 or -errno, with the reason in the file.  All but
- * save_run may be missing.
+ * which the main thread calls after it.  Results: 0 or -errno, with the reason in the file.  All
+ * but save_run may be missing.
  */
 typedef struct RAMEncoder {
     const char *name;
@@ -51,11 +51,20 @@ typedef struct RAMEncoder {
      */
     int (*save_run)(QEMUFile *f, RAMBlock *rb, uint64_t first, uint64_t npages,
                     bool maybe_untouched);
+    /*
+     * What has been handed over goes out now. Waits for it, but no longer than @max_us, since the
+     * peer may not read. Called where nothing more is dirty, and at the end of a window's share.
+     */
+    int (*settle)(QEMUFile *f, int64_t max_us);
     /* All blocks have been gone through: what comes now may be newer content of pages that went. */
     int (*pass_end)(QEMUFile *f);
     /* Before the EOS of a section, but for the last one. */
     int (*section_end)(QEMUFile *f);
-    /* Before the last EOS: what has been handed over is out when it returns. */
+    /*
+     * At the start of the last section: what has been handed over is out when it returns, and
+     * precedes whatever the main stream carries from here on. Where it is there, all further runs
+     * go to ram_stream_encoder.
+     */
     int (*complete)(QEMUFile *f);
     void (*cleanup)(void);
 } RAMEncoder;
@@ -87,8 +96,8 @@ void ram_stream_load_cleanup(void);
 bool ram_stream_check_arrived(Error **errp);
 /* The block that pages have come for; any thread that loads. */
 RAMBlock *ram_stream_find_block(const char *name, Error **errp);
-/* A zero page has come for @rb. Any thread that loads. */
-void ram_place_zero_page(RAMBlock *rb, uint64_t page);
+/* A zero page has come for @rb. Any thread that loads. False: it has no room (ram-room.h). */
+bool ram_place_zero_page(RAMBlock *rb, uint64_t page, Error **errp);
 
 /* Register the handlers; once. */
 void ram_mig_init(void);

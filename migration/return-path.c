@@ -19,6 +19,9 @@
 TRACE_EVENT(rp_send);
 TRACE_EVENT(rp_received);
 
+/* At the end of the program: how often it is tried, once a millisecond, to get the path to oneself. */
+#define SHUT_TRIES 100
+
 enum mig_rp_message_type {
     MIG_RP_MSG_INVALID = 0,
     MIG_RP_MSG_SHUT,
@@ -47,19 +50,70 @@ static const struct {
 
 /* Destination */
 
-static void send_rp_message(MigrationIncomingState *mis, enum mig_rp_message_type type,
-                            uint16_t len, const void *data)
+/* Under rp_mutex. */
+static void write_message(MigrationIncomingState *mis, enum mig_rp_message_type type, uint16_t len,
+                          const void *data)
 {
-    QEMU_LOCK_GUARD(&mis->rp_mutex);
-
-    if (!mis->to_src_file) {
-        return;
-    }
     trace(rp_send, "%s", messages[type].name);
     qemu_put_be16(mis->to_src_file, type);
     qemu_put_be16(mis->to_src_file, len);
     qemu_put_buffer(mis->to_src_file, data, len);
     qemu_fflush(mis->to_src_file);
+}
+
+static void send_rp_message(MigrationIncomingState *mis, enum mig_rp_message_type type,
+                            uint16_t len, const void *data)
+{
+    QEMU_LOCK_GUARD(&mis->rp_mutex);
+
+    if (mis->to_src_file) {
+        write_message(mis, type, len, data);
+    }
+}
+
+static gboolean note_writable(QIOChannel *ioc, GIOCondition condition, gpointer opaque)
+{
+    *(bool *)opaque = true;
+    return G_SOURCE_REMOVE;
+}
+
+/* Under rp_mutex. What has room at all has room for a message: they are short. */
+static bool is_writable(MigrationIncomingState *mis)
+{
+    g_autoptr(GMainContext) context = g_main_context_new();
+    GSource *watch;
+    bool writable = false;
+
+    watch = qio_channel_add_watch_source(qemu_file_get_ioc(mis->to_src_file), G_IO_OUT,
+                                         note_writable, &writable, NULL, context);
+    g_main_context_iteration(context, FALSE);
+    g_source_destroy(watch);
+    g_source_unref(watch);
+    return writable;
+}
+
+bool migrate_rp_writable(MigrationIncomingState *mis)
+{
+    QEMU_LOCK_GUARD(&mis->rp_mutex);
+
+    return !mis->to_src_file || is_writable(mis);
+}
+
+void migrate_try_send_rp_shut(MigrationIncomingState *mis, uint32_t value)
+{
+    uint32_t be = cpu_to_be32(value);
+
+    /* Who has the lock is about to let go of it, or waits for a source that would not read this either. */
+    for (int i = 0; qemu_mutex_trylock(&mis->rp_mutex) < 0; i++) {
+        if (i == SHUT_TRIES) {
+            return;
+        }
+        g_usleep(1000);
+    }
+    if (mis->to_src_file && is_writable(mis)) {
+        write_message(mis, MIG_RP_MSG_SHUT, sizeof(be), &be);
+    }
+    qemu_mutex_unlock(&mis->rp_mutex);
 }
 
 void migrate_send_rp_shut(MigrationIncomingState *mis, uint32_t value)
@@ -159,12 +213,10 @@ static void *source_return_path_thread(void *opaque)
         QEMU_LOCK_GUARD(&s->qemu_file_lock);
 
         /*
-         * Who said that it failed to load, or has ended, does not run the guest.  Of one that
-         * merely fell silent (network, our own yank) nobody knows.
+         * Who says that it failed to load does not run the guest.  A connection that merely ends says
+         * nothing: it may be a relay that ended, with the guest running behind it.
          */
-        s->rp_state.peer_is_out = s->rp_state.shut_value == 1 ||
-                                  (qemu_file_peer_gone(rp) && s->to_dst_file &&
-                                   !qemu_file_is_shut_down(s->to_dst_file));
+        s->rp_state.peer_is_out = s->rp_state.shut_value == 1;
         if (s->to_dst_file) {
             qemu_file_set_error_obj(s->to_dst_file, -EIO, error_copy(s->rp_state.error));
             qemu_file_shutdown(s->to_dst_file);

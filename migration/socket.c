@@ -18,8 +18,10 @@
 
 /* --- outgoing --- */
 
+/* Guards what follows. A leaf, but for a channel's own lock. */
 static GMutex outgoing_lock;
-static SocketAddress *outgoing_addr; /* of the running migration; under outgoing_lock */
+static SocketAddress *outgoing_addr; /* of the running migration */
+static GSList *connecting; /* channels on their way, each with a reference */
 
 static void set_outgoing_addr(SocketAddress *addr)
 {
@@ -44,6 +46,57 @@ void socket_cleanup_outgoing_migration(void)
     set_outgoing_addr(NULL);
 }
 
+void socket_shutdown_connecting(void)
+{
+    g_mutex_lock(&outgoing_lock);
+    for (GSList *l = connecting; l; l = l->next) {
+        qio_channel_shutdown(l->data, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
+    }
+    g_mutex_unlock(&outgoing_lock);
+}
+
+typedef struct Connecting {
+    QIOTaskFunc func;
+    void *opaque;
+    GDestroyNotify destroy;
+} Connecting;
+
+static void connecting_free(gpointer opaque)
+{
+    Connecting *c = opaque;
+
+    if (c->destroy) {
+        c->destroy(c->opaque);
+    }
+    g_free(c);
+}
+
+static void connecting_over(QIOTask *task, gpointer opaque)
+{
+    Connecting *c = opaque;
+    Object *ioc = qio_task_get_source(task);
+
+    g_mutex_lock(&outgoing_lock);
+    connecting = g_slist_remove(connecting, ioc);
+    g_mutex_unlock(&outgoing_lock);
+    c->func(task, c->opaque);
+    object_unref(ioc);
+}
+
+/* In a thread of its own; socket_shutdown_connecting() ends it. */
+static void start_connecting(QIOChannelSocket *sioc, SocketAddress *addr, QIOTaskFunc func,
+                             void *opaque, GDestroyNotify destroy)
+{
+    Connecting *c = g_new(Connecting, 1);
+
+    *c = (Connecting){ func, opaque, destroy };
+    object_ref(OBJECT(sioc));
+    g_mutex_lock(&outgoing_lock);
+    connecting = g_slist_prepend(connecting, sioc);
+    g_mutex_unlock(&outgoing_lock);
+    qio_channel_socket_connect_async(sioc, addr, connecting_over, c, connecting_free, NULL);
+}
+
 static QIOChannelSocket *new_outgoing_socket(void)
 {
     QIOChannelSocket *sioc = qio_channel_socket_new();
@@ -58,7 +111,7 @@ void socket_send_channel_create(QIOTaskFunc f, void *data)
     g_autoptr(SocketAddress) addr = copy_outgoing_addr();
 
     if (addr) {
-        qio_channel_socket_connect_async(sioc, addr, f, data, NULL, NULL);
+        start_connecting(sioc, addr, f, data, NULL);
     } else {
         QIOTask *task = qio_task_new(OBJECT(sioc), f, data, NULL);
         Error *err = NULL;
@@ -133,8 +186,7 @@ void socket_start_outgoing_migration(MigrationState *s, SocketAddress *saddr, Er
     }
     set_outgoing_addr(QAPI_CLONE(SocketAddress, saddr));
     qio_channel_set_name(QIO_CHANNEL(sioc), "migration-socket-outgoing");
-    qio_channel_socket_connect_async(sioc, saddr, outgoing_connected, data, connect_data_free,
-                                     NULL);
+    start_connecting(sioc, saddr, outgoing_connected, data, connect_data_free);
     object_unref(OBJECT(sioc));
 }
 

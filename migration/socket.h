@@ -17,6 +17,9 @@ void socket_send_channel_create(QIOTaskFunc f, void *data);
 /* The same, blocking. NULL with @errp set. Any thread. */
 QIOChannel *socket_send_channel_create_sync(Error **errp);
 
+/* Ends the attempts that are under way; their callbacks come with an error. Any thread. */
+void socket_shutdown_connecting(void);
+
 /* Forgets the address. */
 void socket_cleanup_outgoing_migration(void);
 

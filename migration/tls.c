@@ -22,6 +22,7 @@
 typedef struct Handshake {
     QIOChannelTLS *tioc;
     bool incoming;
+    bool dropped;               /* shut down to make room */
     QIOTaskFunc func;
     void *opaque;
     GDestroyNotify destroy;
@@ -89,7 +90,7 @@ static void start_handshake(QIOChannelTLS *tioc, bool incoming, QIOTaskFunc func
 {
     Handshake *h = g_new0(Handshake, 1);
 
-    *h = (Handshake){ tioc, incoming, func, opaque, destroy };
+    *h = (Handshake){ tioc, incoming, false, func, opaque, destroy };
     g_mutex_lock(&list_lock);
     list = g_slist_prepend(list, h);
     g_mutex_unlock(&list_lock);
@@ -103,9 +104,116 @@ bool migrate_tls(void)
     return creds && *creds;
 }
 
+/* --- what a migration began with --- */
+
+typedef struct Kept {
+    bool made;
+    bool tls;
+    QCryptoTLSCreds *creds;     /* ours; NULL with tls: not found yet */
+    char *id;                   /* the source's: of creds */
+    char *name;                 /* the source's tls-hostname; the destination's tls-authz */
+} Kept;
+
+/* The main thread's. */
+static Kept outgoing, incoming;
+
+static void forget(Kept *kept)
+{
+    if (kept->creds) {
+        object_unref(OBJECT(kept->creds));
+    }
+    g_free(kept->id);
+    g_free(kept->name);
+    *kept = (Kept){ 0 };
+}
+
+/* The credentials, with a reference. */
+static QCryptoTLSCreds *find_creds(const char *id, QCryptoTLSCredsEndpoint endpoint, Error **errp)
+{
+    QCryptoTLSCreds *creds = qcrypto_tls_creds_find(id, endpoint, errp);
+
+    if (creds) {
+        object_ref(OBJECT(creds));
+    }
+    return creds;
+}
+
+static char *copy_name(const char *name)
+{
+    return name && *name ? g_strdup(name) : NULL;
+}
+
+void migration_tls_begin_outgoing(void)
+{
+    forget(&outgoing);
+    outgoing.made = true;
+    outgoing.tls = migrate_tls();
+    if (outgoing.tls) {
+        outgoing.id = g_strdup(migrate_tls_creds());
+        outgoing.name = copy_name(migrate_get_current()->parameters.tls_hostname);
+        /* That there are none is said when there is a connection. */
+        outgoing.creds = find_creds(outgoing.id, Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, NULL);
+    }
+}
+
+void migration_tls_end_outgoing(void)
+{
+    forget(&outgoing);
+}
+
+static QIOChannelTLS *as_tls(QIOChannel *ioc)
+{
+    return (QIOChannelTLS *)object_dynamic_cast(OBJECT(ioc), TYPE_QIO_CHANNEL_TLS);
+}
+
 bool migrate_channel_requires_tls_upgrade(QIOChannel *ioc)
 {
-    return migrate_tls() && !object_dynamic_cast(OBJECT(ioc), TYPE_QIO_CHANNEL_TLS);
+    return (outgoing.made ? outgoing.tls : migrate_tls()) && !as_tls(ioc);
+}
+
+bool migration_tls_incoming_upgrade(QIOChannel *ioc)
+{
+    return (incoming.made ? incoming.tls : migrate_tls()) && !as_tls(ioc);
+}
+
+bool migration_tls_incoming_fits(QIOChannel *ioc, Error **errp)
+{
+    QIOChannelTLS *tioc = as_tls(ioc);
+
+    if (!tioc && (incoming.made ? incoming.tls : migrate_tls())) {
+        error_setg(errp, "it is in the clear, and this migration has TLS");
+    } else if (tioc && incoming.made && !incoming.tls) {
+        error_setg(errp, "it has TLS, and this migration began without");
+    } else if (tioc && incoming.made &&
+               (qcrypto_tls_session_creds(tioc->session) != incoming.creds ||
+                g_strcmp0(qcrypto_tls_session_authzid(tioc->session), incoming.name) != 0)) {
+        error_setg(errp, "it came in with other tls-creds or tls-authz than this migration's first "
+                   "channel");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+void migration_tls_keep_incoming(QIOChannel *ioc)
+{
+    QIOChannelTLS *tioc = as_tls(ioc);
+
+    if (incoming.made) {
+        return;
+    }
+    incoming.made = true;
+    incoming.tls = tioc;
+    if (tioc) {
+        incoming.creds = qcrypto_tls_session_creds(tioc->session);
+        object_ref(OBJECT(incoming.creds));
+        incoming.name = copy_name(qcrypto_tls_session_authzid(tioc->session));
+    }
+}
+
+void migration_tls_forget_incoming(void)
+{
+    forget(&incoming);
 }
 
 /* --- the source --- */
@@ -113,15 +221,15 @@ bool migrate_channel_requires_tls_upgrade(QIOChannel *ioc)
 bool migration_tls_connect(QIOChannel *ioc, const char *hostname, const char *channel_name,
                            QIOTaskFunc func, void *opaque, GDestroyNotify destroy, Error **errp)
 {
-    const char *named = migrate_get_current()->parameters.tls_hostname;
-    QCryptoTLSCreds *creds = qcrypto_tls_creds_find(migrate_tls_creds(),
-                                                    Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, errp);
     QIOChannelTLS *tioc;
 
-    if (!creds) {
+    if (!outgoing.creds) {
+        outgoing.creds = find_creds(outgoing.id ?: "", Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, errp);
+    }
+    if (!outgoing.creds) {
         return false;
     }
-    tioc = qio_channel_tls_new_client(ioc, creds, named && *named ? named : hostname, errp);
+    tioc = qio_channel_tls_new_client(ioc, outgoing.creds, outgoing.name ?: hostname, errp);
     if (!tioc) {
         return false;
     }
@@ -199,27 +307,55 @@ static unsigned count_incoming(void)
 
     g_mutex_lock(&list_lock);
     for (GSList *l = list; l; l = l->next) {
-        n += ((Handshake *)l->data)->incoming;
+        Handshake *h = l->data;
+
+        n += h->incoming && !h->dropped;
     }
     g_mutex_unlock(&list_lock);
     return n;
 }
 
+/* Who has had the most time makes room; his callback says so. */
+static void drop_oldest_incoming(void)
+{
+    Handshake *oldest = NULL;
+
+    g_mutex_lock(&list_lock);
+    for (GSList *l = list; l; l = l->next) {
+        Handshake *h = l->data;
+
+        if (h->incoming && !h->dropped) {
+            oldest = h;
+        }
+    }
+    if (oldest) {
+        oldest->dropped = true;
+        qio_channel_shutdown(QIO_CHANNEL(oldest->tioc), QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
+    }
+    g_mutex_unlock(&list_lock);
+}
+
 void migration_tls_channel_process_incoming(QIOChannel *ioc, Error **errp)
 {
-    const char *authz = migrate_get_current()->parameters.tls_authz;
+    g_autofree char *authz = copy_name(incoming.made ? incoming.name
+                                       : migrate_get_current()->parameters.tls_authz);
     QCryptoTLSCreds *creds;
     QIOChannelTLS *tioc;
 
     if (count_incoming() >= INCOMING_MAX) {
-        error_setg(errp, "%u others have not finished their TLS handshakes", INCOMING_MAX);
-        return;
+        drop_oldest_incoming();
     }
-    creds = qcrypto_tls_creds_find(migrate_tls_creds(), Q_CRYPTO_TLS_CREDS_ENDPOINT_SERVER, errp);
+    if (incoming.made) {
+        creds = incoming.creds;
+        object_ref(OBJECT(creds));
+    } else {
+        creds = find_creds(migrate_tls_creds(), Q_CRYPTO_TLS_CREDS_ENDPOINT_SERVER, errp);
+    }
     if (!creds) {
         return;
     }
-    tioc = qio_channel_tls_new_server(ioc, creds, authz && *authz ? authz : NULL, errp);
+    tioc = qio_channel_tls_new_server(ioc, creds, authz, errp);
+    object_unref(OBJECT(creds));
     if (!tioc) {
         return;
     }

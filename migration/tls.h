@@ -14,8 +14,28 @@
 
 /* True when tls-creds is set. Any thread. */
 bool migrate_tls(void);
-/* The same, and @ioc is still in the clear. */
+/*
+ * The migration that is running out has TLS, or where there is none, tls-creds is set; and @ioc is
+ * still in the clear.
+ */
 bool migrate_channel_requires_tls_upgrade(QIOChannel *ioc);
+
+/*
+ * A migration goes on with what it began with, whatever is done to the parameters meanwhile. The
+ * source: from here on all of its channels use what tls-creds and tls-hostname say now; until the
+ * end, or until the next one begins.
+ */
+void migration_tls_begin_outgoing(void);
+void migration_tls_end_outgoing(void);
+/*
+ * The destination: the first channel that turns out to be a migration's says what the others have
+ * to be like, until they are forgotten. False with @errp set: @ioc is not like those before it.
+ */
+bool migration_tls_incoming_fits(QIOChannel *ioc, Error **errp);
+void migration_tls_keep_incoming(QIOChannel *ioc);
+void migration_tls_forget_incoming(void);
+/* @ioc has come in the clear and must not stay so. */
+bool migration_tls_incoming_upgrade(QIOChannel *ioc);
 
 /*
  * The source: does the handshake over @ioc. @func is called when it is over, maybe before this

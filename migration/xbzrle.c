@@ -2,26 +2,27 @@
  * XBZRLE: encoder and decoder of differences between pages.
  *
  * The encoder works in two steps. First it makes a map of a page, a bit for each byte that differs,
- * with the widest vectors there are. Then it walks through the ends of the map's runs with bit
- * operations, 64 bytes at a time where there are none. Gaps of up to three unchanged bytes are
- * closed in the map before: as runs of their own they would be longer on the wire, and slower at
- * both ends.
+ * with the widest vectors there are, and a bit for each line of 64 bytes that has such. Then it
+ * goes through these lines alone, from one end of a run to the next with bit operations. Gaps of up
+ * to three unchanged bytes are closed before: as runs of their own they would be longer on the
+ * wire, and slower at both ends.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
 #include "xbzrle.h"
 
-#define MAP_WORDS_MAX (XBZRLE_LEN_MAX / 64)
+#define LINE XBZRLE_UNIT
+#define LINES_MAX (XBZRLE_LEN_MAX / LINE)
 
-/* @map: a bit for each of @len bytes that is not the same. Returns 0 if all are. */
+/* @map: a bit for each of @len bytes that is not the same. Returns a bit for each word with any. */
 typedef uint64_t DiffFunc(const uint8_t *old, const uint8_t *new, int len, uint64_t *map);
 
 static uint64_t diff_plain(const uint8_t *old, const uint8_t *new, int len, uint64_t *map)
 {
-    uint64_t any = 0;
+    uint64_t lines = 0;
 
-    for (int at = 0; at < len; at += 64) {
+    for (int at = 0; at < len; at += LINE) {
         uint64_t bits = 0;
 
         for (int i = 0; i < 64; i += 8) {
@@ -36,10 +37,10 @@ static uint64_t diff_plain(const uint8_t *old, const uint8_t *new, int len, uint
                 }
             }
         }
-        map[at / 64] = bits;
-        any |= bits;
+        map[at / LINE] = bits;
+        lines |= (uint64_t)(bits != 0) << (at / LINE);
     }
-    return any;
+    return lines;
 }
 
 #if defined(__x86_64__)
@@ -48,9 +49,9 @@ static uint64_t diff_plain(const uint8_t *old, const uint8_t *new, int len, uint
 __attribute__((target("avx2")))
 static uint64_t diff_avx2(const uint8_t *old, const uint8_t *new, int len, uint64_t *map)
 {
-    uint64_t any = 0;
+    uint64_t lines = 0;
 
-    for (int at = 0; at < len; at += 64) {
+    for (int at = 0; at < len; at += LINE) {
         __m256i low = _mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(old + at)),
                                         _mm256_loadu_si256((const void *)(new + at)));
         __m256i high = _mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(old + at + 32)),
@@ -58,25 +59,25 @@ static uint64_t diff_avx2(const uint8_t *old, const uint8_t *new, int len, uint6
         uint64_t same = (uint32_t)_mm256_movemask_epi8(low) |
                         (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
 
-        map[at / 64] = ~same;
-        any |= ~same;
+        map[at / LINE] = ~same;
+        lines |= (uint64_t)(same != UINT64_MAX) << (at / LINE);
     }
-    return any;
+    return lines;
 }
 
 __attribute__((target("avx512f,avx512bw")))
 static uint64_t diff_avx512(const uint8_t *old, const uint8_t *new, int len, uint64_t *map)
 {
-    uint64_t any = 0;
+    uint64_t lines = 0;
 
-    for (int at = 0; at < len; at += 64) {
+    for (int at = 0; at < len; at += LINE) {
         uint64_t bits = _mm512_cmpneq_epi8_mask(_mm512_loadu_si512(old + at),
                                                 _mm512_loadu_si512(new + at));
 
-        map[at / 64] = bits;
-        any |= bits;
+        map[at / LINE] = bits;
+        lines |= (uint64_t)(bits != 0) << (at / LINE);
     }
-    return any;
+    return lines;
 }
 #endif
 
@@ -115,24 +116,19 @@ static void __attribute__((constructor)) choose_form(void)
 }
 
 /*
- * Each set bit reaches three further up, and then shrinks back by as much: gaps of up to three are
- * filled, and nothing else changes, but for up to three bits at the map's very end.
+ * Each set bit of a line and of those around it reaches three further up, and then shrinks back by
+ * as much: gaps of up to three are filled, and nothing else changes.
  */
-static void close_gaps(uint64_t *map, int words)
+static inline uint64_t reach(uint64_t line, uint64_t below)
 {
-    uint64_t before = 0, reach, next;
+    return line | line << 1 | below >> 63 | line << 2 | below >> 62 | line << 3 | below >> 61;
+}
 
-#define REACH(w, below) \
-    ((w) | (w) << 1 | (below) >> 63 | (w) << 2 | (below) >> 62 | (w) << 3 | (below) >> 61)
-    reach = REACH(map[0], before);
-    for (int i = 0; i < words; i++) {
-        before = map[i];
-        next = i + 1 < words ? REACH(map[i + 1], before) : UINT64_MAX;
-        map[i] = reach & (reach >> 1 | next << 63) & (reach >> 2 | next << 62) &
-                 (reach >> 3 | next << 61);
-        reach = next;
-    }
-#undef REACH
+static inline uint64_t close_gaps(uint64_t below, uint64_t line, uint64_t above)
+{
+    uint64_t here = reach(line, below), next = reach(above, line);
+
+    return here & (here >> 1 | next << 63) & (here >> 2 | next << 62) & (here >> 3 | next << 61);
 }
 
 static int put_count(uint8_t *dst, unsigned n)
@@ -175,15 +171,25 @@ static inline void copy_run(uint8_t *dst, const uint8_t *src, int n)
 typedef struct Writer {
     const uint8_t *new;
     uint8_t *dst;
-    int room, used;
+    int len, room, used;
     int done;                   /* of the page */
 } Writer;
 
 /* Bytes [first, end) have changed. False: there is not enough room. */
 static inline bool put_run(Writer *w, int first, int end)
 {
-    int changed = end - first;
+    int changed = end - first, same = first - w->done;
+    uint8_t *dst = w->dst + w->used;
 
+    /* Most runs are a word or two: 16 bytes are copied, the next run overwrites the rest. */
+    if (changed <= 16 && same < 0x80 && w->used + 2 + 16 <= w->room && first + 16 <= w->len) {
+        dst[0] = same;
+        dst[1] = changed;
+        memcpy(dst + 2, w->new + first, 16);
+        w->used += 2 + changed;
+        w->done = end;
+        return true;
+    }
     if (w->used + 4 + changed > w->room) {
         return false; /* counts of one byte might just have fitted; nothing is lost by it */
     }
@@ -197,17 +203,21 @@ static inline bool put_run(Writer *w, int first, int end)
 
 int xbzrle_encode_buffer(const uint8_t *old, const uint8_t *new, int len, uint8_t *dst, int room)
 {
-    Writer w = {new, dst, room, 0, 0};
-    uint64_t map[MAP_WORDS_MAX], before = 0;
+    Writer w = {.new = new, .dst = dst, .len = len, .room = room};
+    uint64_t map[LINES_MAX + 2], lines, before = 0;
     int first = -1;             /* where the run began that is not yet written */
 
-    assert(len % XBZRLE_UNIT == 0 && len <= XBZRLE_LEN_MAX);
-    if (!diff(old, new, len, map)) {
-        return 0;
+    assert(len % LINE == 0 && len <= XBZRLE_LEN_MAX);
+    lines = diff(old, new, len, map + 1);
+    map[0] = map[len / LINE + 1] = 0;
+    /* Lines with changes, and those behind them, where a run may end. */
+    lines |= lines << 1;
+    if (len < XBZRLE_LEN_MAX) {
+        lines &= (1ull << (len / LINE)) - 1;
     }
-    close_gaps(map, len / 64);
-    for (int at = 0; at < len; at += 64) {
-        uint64_t word = map[at / 64];
+    for (; lines; lines &= lines - 1) {
+        int line = __builtin_ctzll(lines), at = line * LINE;
+        uint64_t word = close_gaps(map[line], map[line + 1], map[line + 2]);
         uint64_t edges = word ^ (word << 1 | before); /* where runs begin and end, in turn */
 
         before = word >> 63;

@@ -10,9 +10,9 @@
 #ifndef MIGRATION_XBZRLE_H
 #define MIGRATION_XBZRLE_H
 
-/* Lengths are multiples of this, and small enough for a count of two bytes. */
+/* Lengths are multiples of this, and no more of them than a word has bits. */
 #define XBZRLE_UNIT 64
-#define XBZRLE_LEN_MAX 8192
+#define XBZRLE_LEN_MAX 4096
 
 /*
  * The difference from @old to @new, @len bytes each, to @dst with @room bytes. Returns its length: 0

@@ -1,7 +1,7 @@
 /*
  * What yank does to a migration, out or in: its channels are shut down, and whoever makes or awaits
  * one is told.  Registered from the start of a migration to its end, whether there are channels yet
- * or not.
+ * or not; for as long the list of RAM blocks is held.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -10,13 +10,21 @@
 #include "migration.h"
 #include "multifd.h"
 #include "qapi/error.h"
+#include "qemu/atomic.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/yank.h"
+#include "system/ramblock.h"
 
-/* The main thread's part. */
+static unsigned run; /* the number of the latest migration; atomic */
+static bool is_registered; /* main thread */
+
+/* The main thread's part; @opaque is the run that it is meant for. */
 static void yank_unfinished(void *opaque)
 {
+    if (GPOINTER_TO_UINT(opaque) != qatomic_read(&run)) {
+        return; /* that one has ended meanwhile, and another begun */
+    }
     migration_fail_connecting();
     migration_channel_forget_unknown();
     if (!migration_has_main_channel()) {
@@ -45,7 +53,7 @@ static void yank_migration(void *opaque)
         }
         multifd_recv_shutdown();
     }
-    qemu_bh_schedule_oneshot(yank_unfinished, NULL);
+    qemu_bh_schedule_oneshot(yank_unfinished, GUINT_TO_POINTER(qatomic_read(&run)));
 }
 
 bool migration_yank_register(Error **errp)
@@ -53,6 +61,9 @@ bool migration_yank_register(Error **errp)
     if (!yank_register_instance(MIGRATION_YANK_INSTANCE, errp)) {
         return false;
     }
+    qatomic_inc(&run);
+    qemu_ram_list_hold(); /* from here to the end its threads may look at the blocks */
+    is_registered = true;
     yank_register_function(MIGRATION_YANK_INSTANCE, yank_migration, NULL);
     return true;
 }
@@ -60,4 +71,8 @@ bool migration_yank_register(Error **errp)
 void migration_yank_unregister(void)
 {
     yank_unregister_instance(MIGRATION_YANK_INSTANCE);
+    if (is_registered) {
+        is_registered = false;
+        qemu_ram_list_release();
+    }
 }

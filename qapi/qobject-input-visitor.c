@@ -283,12 +283,13 @@ static bool input_uint64(Visitor *v, const char *name, uint64_t *obj, Error **er
     if (!input_get(v, name, &value, errp)) {
         return false;
     }
-    /* QEMU's words, which do not tell these two apart */
-    if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) < 0) {
+    if (!json_object_is_type(value, json_type_int)) {
         error_setg(errp, "Parameter '%s' expects uint64", full_name(v, name));
         return false;
     }
-    *obj = json_object_get_uint64(value);
+    /* As in QEMU, -1 is another way to write the largest one; json-c would make it 0. */
+    *obj = json_object_get_int64(value) < 0 ? (uint64_t)json_object_get_int64(value)
+                                            : json_object_get_uint64(value);
     return true;
 }
 

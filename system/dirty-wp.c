@@ -236,13 +236,59 @@ int dirty_wp_collect(DirtyWP *w, void *host, DirtyWPFunc *fn, void *opaque)
     return r ? wp_scan(w, r, fn, opaque) : -ENOENT;
 }
 
+typedef struct Protect {
+    DirtyWP *w;
+    RAMBlock *rb;
+    int ret; /* 0 or -errno, the first */
+} Protect;
+
+static void protect_run(uint64_t first, uint64_t npages, void *opaque)
+{
+    Protect *p = opaque;
+    uint64_t start = ROUND_DOWN(first << TARGET_PAGE_BITS, p->rb->page_size);
+    uint64_t end = ROUND_UP((first + npages) << TARGET_PAGE_BITS, p->rb->page_size);
+    struct uffdio_writeprotect arg = {
+        .range = {.start = (uintptr_t)p->rb->host + start, .len = end - start},
+        .mode = UFFDIO_WRITEPROTECT_MODE_WP,
+    };
+
+    while (!p->ret && ioctl(p->w->uffd, UFFDIO_WRITEPROTECT, &arg) < 0) {
+        if (errno != EINTR && errno != EAGAIN) {
+            p->ret = -errno;
+        }
+    }
+}
+
+/*
+ * What a file holds exists, but this process may never have looked at it. The first look would count
+ * as a write, since only what is mapped has been protected. So all that the file holds is: the
+ * page tables that this takes, looking at it would have taken as well.
+ */
+static int protect_file(DirtyWP *w, RAMBlock *rb)
+{
+    Protect p = {w, rb};
+
+    if (rb->fd >= 0) {
+        ram_block_foreach_populated(rb, 0, rb->max_length >> TARGET_PAGE_BITS, protect_run, &p);
+    }
+    return p.ret;
+}
+
 bool dirty_wp_add_block(DirtyWP *w, RAMBlock *rb, Error **errp)
 {
     Error *err = NULL;
+    int ret;
 
     if (!dirty_wp_add(w, rb->host, rb->max_length, &err)) {
         error_prepend(&err, "RAM block '%s': ", rb->idstr);
         error_propagate(errp, err);
+        return false;
+    }
+    ret = protect_file(w, rb);
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "RAM block '%s': cannot write-protect its file's memory",
+                         rb->idstr);
+        dirty_wp_remove(w, rb->host);
         return false;
     }
     return true;

@@ -71,6 +71,60 @@ static void *map_ram(size_t size, size_t align, uint32_t ram_flags, int fd, uint
     return host;
 }
 
+/*
+ * Threads without the BQL go along the list while a migration runs (qemu_ram_list_hold). Whatever
+ * they stand on leads on to the rest of the list, and is not given back before they are done.
+ */
+static unsigned list_holders;   /* BQL */
+static GSList *removed_blocks;  /* of RAMBlock *; BQL */
+
+static void link_block(RAMBlock *rb, RAMBlock *after)
+{
+    RAMBlock **slot = after ? &after->next.le_next : &ram_list.blocks.lh_first;
+
+    rb->next.le_next = *slot;
+    rb->next.le_prev = slot;
+    if (*slot) {
+        (*slot)->next.le_prev = &rb->next.le_next;
+    }
+    qatomic_mb_set(slot, rb); /* whole, for whoever finds it */
+}
+
+static void unlink_block(RAMBlock *rb)
+{
+    RAMBlock *following = rb->next.le_next;
+
+    if (following) {
+        following->next.le_prev = rb->next.le_prev;
+    }
+    qatomic_set(rb->next.le_prev, following);
+}
+
+static void ram_block_delete(void *opaque)
+{
+    RAMBlock *rb = opaque;
+
+    g_free(rb->dirty);
+    g_free(rb->bmap);
+    g_free(rb->clear_bmap);
+    g_free(rb->touchedmap);
+    g_free(rb->roommap);
+    g_free(rb);
+}
+
+void qemu_ram_list_hold(void)
+{
+    list_holders++;
+}
+
+void qemu_ram_list_release(void)
+{
+    assert(list_holders);
+    if (--list_holders == 0) {
+        g_slist_free_full(g_steal_pointer(&removed_blocks), ram_block_delete);
+    }
+}
+
 static void ram_block_add(RAMBlock *rb)
 {
     RAMBlock *other, *last = NULL;
@@ -85,11 +139,7 @@ static void ram_block_add(RAMBlock *rb)
         }
         last = other;
     }
-    if (last) {
-        QLIST_INSERT_AFTER(last, rb, next);
-    } else {
-        QLIST_INSERT_HEAD(&ram_list.blocks, rb, next);
-    }
+    link_block(rb, last);
     ram_list.version++;
 }
 
@@ -286,7 +336,7 @@ void qemu_ram_free(RAMBlock *rb)
     if (!rb) {
         return;
     }
-    QLIST_REMOVE(rb, next);
+    unlink_block(rb);
     ram_list.version++;
     if (!(rb->flags & RAM_PREALLOC)) {
         munmap(rb->host, rb->max_length);
@@ -294,11 +344,11 @@ void qemu_ram_free(RAMBlock *rb)
     if (rb->fd >= 0) {
         close(rb->fd);
     }
-    g_free(rb->dirty);
-    g_free(rb->bmap);
-    g_free(rb->clear_bmap);
-    g_free(rb->touchedmap);
-    g_free(rb);
+    if (list_holders) {
+        removed_blocks = g_slist_prepend(removed_blocks, rb);
+    } else {
+        ram_block_delete(rb);
+    }
 }
 
 void qemu_ram_set_resize_unit(RAMBlock *rb, ram_addr_t unit)

@@ -1,7 +1,8 @@
 /*
  * One end of a TLS connection, over functions that move bytes.
  *
- * After the handshake one thread may send while another receives. Everything else belongs to the
+ * After the handshake one thread may send while another receives; one of them waits while the other
+ * is in here, so what moves bytes for them must not wait. Everything else belongs to the
  * thread that does the handshake, which is the main one where authorization is asked for.
  *
  * Errors: the reason as GnuTLS gives it, and the alert that the peer sent, if any.
@@ -15,7 +16,10 @@
 
 typedef struct QCryptoTLSSession QCryptoTLSSession;
 
-/* Bytes moved, or -1 with errno set; EAGAIN: later. They may run on two threads. */
+/*
+ * Bytes moved, or -1 with errno set; EAGAIN: later. After the handshake one runs on the sending
+ * thread, the other on the receiving one, and never both at once.
+ */
 typedef ssize_t (*QCryptoTLSPush)(const struct iovec *iov, size_t niov, void *opaque);
 typedef ssize_t (*QCryptoTLSPull)(void *buf, size_t len, void *opaque);
 
@@ -73,8 +77,28 @@ int qcrypto_tls_session_bye(QCryptoTLSSession *session, Error **errp);
 /* The alert that ended the connection, by its name; NULL when none has come. Any thread. */
 const char *qcrypto_tls_session_alert(QCryptoTLSSession *session);
 
+/*
+ * What is needed to go on sending in the session's place, after the handshake. The session must not
+ * send anything any more from then on.
+ */
+typedef struct QCryptoTLSSendState {
+    unsigned version;           /* on the wire: 0x303 for TLS 1.2, 0x304 for 1.3 */
+    enum { QCRYPTO_TLS_AES_128_GCM, QCRYPTO_TLS_AES_256_GCM, QCRYPTO_TLS_CHACHA20_POLY1305 } cipher;
+    uint8_t key[32];            /* as many bytes as the cipher has */
+    uint8_t iv[12];             /* TLS 1.2 with GCM: the implicit 4 bytes of it */
+    size_t iv_len;
+    uint8_t sequence[8];        /* of the next record */
+} QCryptoTLSSendState;
+
+/* False: the session uses something that this does not describe. */
+bool qcrypto_tls_session_send_state(QCryptoTLSSession *session, QCryptoTLSSendState *state);
+
 /* Who the peer is, after the check: its name in the certificate, or of its key; NULL: unknown. */
 const char *qcrypto_tls_session_peer_name(QCryptoTLSSession *session);
+
+/* What it was made with; they live as long as it does. @authzid may be NULL. */
+QCryptoTLSCreds *qcrypto_tls_session_creds(QCryptoTLSSession *session);
+const char *qcrypto_tls_session_authzid(QCryptoTLSSession *session);
 
 /* Protocol and ciphers in words, to g_free(). */
 char *qcrypto_tls_session_describe(QCryptoTLSSession *session);

@@ -27,6 +27,9 @@ struct QIOChannelSocket {
     bool zero_copy_copied;           /* every completion since the last flush was a copy */
     bool unlink_on_close;            /* a unix listener's path goes with it */
     bool bulk;                       /* set before connecting: much is going to be written */
+    GMutex connect_lock;
+    int wakefd;                      /* connect_lock; an eventfd while it is being connected */
+    bool gave_up;                    /* connect_lock; shut down, be it before it was connected */
 };
 
 /* An unconnected socket channel. */
@@ -35,7 +38,10 @@ QIOChannelSocket *qio_channel_socket_new(void);
 /* Wraps @fd, which the channel owns on success. NULL with @errp set if it is no socket. */
 QIOChannelSocket *qio_channel_socket_new_fd(int fd, Error **errp);
 
-/* Connects, blocking. 0, or -1 with @errp set. */
+/*
+ * Connects, blocking. 0, or -1 with @errp set. A shutdown, from any thread, ends the attempt, or
+ * keeps it from beginning.
+ */
 int qio_channel_socket_connect_sync(QIOChannelSocket *ioc, SocketAddress *addr, Error **errp);
 
 /* Connects in a thread, copies @addr; @callback runs in @context (NULL: the main one). */

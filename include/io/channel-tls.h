@@ -26,8 +26,10 @@ struct QIOChannelTLS {
 
     /* The writing thread's. */
     uint8_t *out;            /* records on their way to the master */
-    size_t out_used;
+    size_t out_pos, out_used;
+    size_t unsent;           /* bytes whose record did not go out whole: it is in there */
     uint8_t *gathered;       /* the content of one record, from many places */
+    bool kernel_sends;       /* what is written to the master gets encrypted there */
     size_t credit;           /* bytes sent already that the caller will offer again */
     Error *push_err;
 
@@ -42,6 +44,7 @@ struct QIOChannelTLS {
     bool probing;            /* only what is in the socket */
     bool starved;            /* there was no data when it was asked for */
     bool premature;
+    bool master_ended;       /* or failed */
     Error *pull_err;
     Error *read_err;         /* to be reported when all that came before is taken */
 };

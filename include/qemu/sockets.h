@@ -44,6 +44,11 @@ SocketAddress *socket_parse(const char *str, Error **errp);
 
 /* The descriptor of a new socket, or -1 with @errp set. */
 int socket_connect(SocketAddress *addr, Error **errp);
+/*
+ * The same, and gives up with an error as soon as @wakefd can be read (-1: never). While a name is
+ * being resolved it is not looked at.
+ */
+int socket_connect_until(SocketAddress *addr, int wakefd, Error **errp);
 int socket_listen(SocketAddress *addr, int num, Error **errp);
 
 /* Removes what socket_listen() left in the file system; @fd stays open. */

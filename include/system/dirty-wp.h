@@ -9,9 +9,9 @@
  * processes into shared memory.
  *
  * Memory that was never touched costs nothing: it is not protected, and the first write to it
- * shows all the same. A first read may be taken for a write. Where the host gives memory in larger
- * pages (hugetlb, or transparent huge pages written for the first time), all of such a page counts
- * as written.
+ * shows all the same. A first read may be taken for a write, but for what a block's file held when
+ * it was added. Where the host gives memory in larger pages (hugetlb, or transparent huge pages
+ * written for the first time), all of such a page counts as written.
  *
  * All functions may be called by any thread; each tracker has a lock of its own, which is held
  * while it scans. A mapping can be registered with one userfaultfd at a time: trackers and
@@ -62,7 +62,10 @@ typedef void DirtyWPFunc(uint64_t offset, uint64_t len, void *opaque);
  */
 int dirty_wp_collect(DirtyWP *w, void *host, DirtyWPFunc *fn, void *opaque);
 
-/** dirty_wp_add() for all of a block, up to max_length. */
+/**
+ * dirty_wp_add() for all of a block, up to max_length. What a file of the block's holds already is
+ * protected although this process has never touched it: a first read of it is not taken for a write.
+ */
 bool dirty_wp_add_block(DirtyWP *w, RAMBlock *rb, Error **errp);
 
 /** dirty_wp_collect() into the block's dirty bitmap (ram_block_set_dirty()). */

@@ -67,6 +67,7 @@ struct RAMBlock {
     uint8_t clear_bmap_shift;
     unsigned long *touchedmap;
     unsigned long *receivedmap;
+    unsigned long *roommap;    /* pages of a file that can be stored to (incoming, ram-room.c) */
     bool arrived;              /* atomic: records have come for it (incoming) */
     void *migration_opaque;    /* per-block data of the page encoder or placer */
 
@@ -98,6 +99,13 @@ RAMBlock *qemu_ram_alloc_from_fd(ram_addr_t size, struct MemoryRegion *mr, uint3
 RAMBlock *qemu_ram_alloc_from_file(ram_addr_t size, struct MemoryRegion *mr, uint32_t ram_flags,
                                    const char *mem_path, uint64_t offset, Error **errp);
 void qemu_ram_free(RAMBlock *rb);
+
+/*
+ * Between these two other threads may go along the list without the BQL. Blocks may come and go
+ * meanwhile, though not such as are migratable.  Both with the BQL; they nest.
+ */
+void qemu_ram_list_hold(void);
+void qemu_ram_list_release(void);
 
 /*
  * Change used_length of a RAM_RESIZEABLE block, up to max_length; new bytes are zero. The region on

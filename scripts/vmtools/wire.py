@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A proxy between two ends of a migration that records what goes over its connections.
 
-It listens on a unix socket and opens for each connection one of its own to the destination. Bytes
-go on unchanged, both ways, and are kept. What they mean is found out afterwards: the first four
+It listens on a unix socket (or over TCP, for what only TCP has) and opens for each connection one of
+its own to the destination. Bytes go on unchanged, both ways, and are kept. What they mean is found out afterwards: the first four
 say whether a connection is the main stream or one of multifd's; the latter are read by Packets
 here, the former by stream.Stream.
 """
@@ -50,16 +50,21 @@ class Connection:
 class Proxy:
     """Use as a context manager, or end with close()."""
 
-    def __init__(self, directory, target, name='wire'):
-        self.path = os.path.join(directory, name)
-        self.uri = 'unix:' + self.path
+    def __init__(self, directory, target, name='wire', tcp=False):
         self.connections = []
         self._target = target
         self._changed = threading.Condition()
         self._open = threading.Event()      # bytes of the source may pass
         self._open.set()
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(self.path)
+        if tcp:
+            self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self._listener.bind(('127.0.0.1', 0))
+            self.uri = f'tcp:127.0.0.1:{self._listener.getsockname()[1]}'
+        else:
+            self.path = os.path.join(directory, name)
+            self.uri = 'unix:' + self.path
+            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._listener.bind(self.path)
         self._listener.listen(64)
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
@@ -194,6 +199,7 @@ class Packets:
 
     def __init__(self, data, page_size=4096):
         self.normal = self.zero = self.packets = self.syncs = self.payload = self.header = 0
+        self.used_syncs = 0                 # with pages, not only zero ones, since the one before
         self.channel = None
         self.rest = len(data)               # bytes that belong to nothing complete
         if len(data) < INIT_SIZE:
@@ -204,6 +210,7 @@ class Packets:
                              f'version {version}')
         self.channel = data[8 + 16]
         self.header = at = INIT_SIZE
+        used = False
         while len(data) - at >= HEADER.size:
             (magic, version, flags, _allocated, normal, size, _number, zero,
              _block) = HEADER.unpack_from(data, at)
@@ -216,7 +223,11 @@ class Packets:
             if len(data) - at < head + size:
                 break
             self.packets += 1
-            self.syncs += flags & FLAG_SYNC
+            used = used or normal > 0
+            if flags & FLAG_SYNC:
+                self.syncs += 1
+                self.used_syncs += used
+                used = False
             self.normal += normal
             self.zero += zero
             self.payload += size

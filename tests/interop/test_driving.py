@@ -443,6 +443,9 @@ class Qmp(Tools):
                             ('cpu-throttle-initial', 5), ('cpu-throttle-tailslow', True),
                             ('zero-page-detection', 'legacy'), ('tls-hostname', 'host.example')):
             vm.set_parameter(name, value)
+        for name in 'max-bandwidth', 'avail-switchover-bandwidth':
+            vm.command('migrate-set-parameters', **{name: -1})      # as much as there is
+            self.assertEqual(vm.command('query-migrate-parameters')[name], (1 << 64) - 1)
 
     def test_parameter_errors(self):
         """Class and text as suites may compare them; nothing is changed."""
@@ -461,6 +464,14 @@ class Qmp(Tools):
                 ('xbzrle-cache-size', 5000, "Parameter 'xbzrle_cache_size' expects a power of two no less "
                  'than the target page size'),
                 ('announce-rounds', 1001, "Parameter 'announce_rounds' expects a value between 0 and 1000"),
+                ('announce-initial', -1,
+                 "Parameter 'announce_initial' expects a value between 0 and 100000"),
+                ('announce-step', 10001, "Parameter 'announce_step' expects a value between 0 and 10000"),
+                ('announce-step', 0, "Parameter 'announce_step' expects a value between 0 and 10000"),
+                ('downtime-limit', 2000001, "Parameter 'downtime_limit' expects an integer in the range of "
+                 '0 to (2000 * 1000) ms'),
+                ('downtime-limit', -1, "Parameter 'downtime_limit' expects an integer in the range of "
+                 '0 to (2000 * 1000) ms'),
                 ('multifd-compression', 'nothing',
                  "Parameter 'multifd-compression' does not accept value 'nothing'"),
                 ('direct-io', 'x', "Invalid parameter type for 'direct-io', expected: boolean"),
@@ -490,6 +501,7 @@ class Qmp(Tools):
         either = {'class': 'GenericError', 'desc': "need either 'uri' or 'channels' argument"}
         for command, program in (('migrate', vm), ('migrate-incoming', waiting)):
             self.assertEqual(program.error(command), either)
+            self.assertEqual(program.error(command, channels=[]), either)
             self.assertEqual(program.error(command, uri='unix:x', channels=[channel]), either)
             for uri in ('nothing:x', 'tcp:x', f'file:{self.path("f")},offset=0x20M', ''):
                 error = program.error(command, uri=uri)

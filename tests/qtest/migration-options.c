@@ -111,7 +111,7 @@ static void test_bad_parameters(void)
         { "'announce-rounds': 1001", "" },
         { "'announce-step': 0", "" },
         { "'announce-step': 10001", "" },
-        { "'max-bandwidth': -5", "" },
+        { "'max-bandwidth': 1.5", "" },
         { "'no-such-parameter': 1", "no-such-parameter" },
         { "'multifd-zlib-level': 10", "multifd" },
         { "'multifd-zstd-level': 21", "multifd" },

@@ -12,6 +12,7 @@ QTEST_QEMU_BINARY names the emulator.
 
 import os
 import random
+import re
 import select
 import socket
 import struct
@@ -75,8 +76,12 @@ class Peer:
             self.sockets[0].connect(self.address)
         self.thread = None
         if reads:
-            self.thread = threading.Thread(target=self.run, daemon=True)
-            self.thread.start()
+            self.read()
+
+    def read(self):
+        self.reads = True
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
 
     def run(self):
         first = None
@@ -205,8 +210,11 @@ class Control(unittest.TestCase):
 
     # ---- the states: each starts a migration, and answers the peer when it is there ----
 
+    def new_peer(self, transport, **how):
+        return Peer(transport, self.directory.name, **how)
+
     def connecting(self, source, transport):
-        peer = Peer(transport, self.directory.name, full=True)
+        peer = self.new_peer(transport, full=True)
         source.command('migrate', uri=peer.uri)
         migrate.wait_status(source, ('setup',))
         return peer
@@ -214,7 +222,7 @@ class Control(unittest.TestCase):
     def connecting_channels(self, source, transport):
         if 'multifd' not in self.capabilities(source):
             return None
-        peer = Peer(transport, self.directory.name, one=True)
+        peer = self.new_peer(transport, one=True)
         source.command('migrate', uri=peer.uri)
         deadline = time.monotonic() + 60
         # The main channel is there, its thread waits for the others.
@@ -225,7 +233,7 @@ class Control(unittest.TestCase):
         return peer
 
     def throttled(self, source, transport):
-        peer = Peer(transport, self.directory.name, reads=True)
+        peer = self.new_peer(transport, reads=True)
         self.set(source, max_bandwidth=200000)
         source.command('migrate', uri=peer.uri)
         migrate.wait_status(source, ('active',))
@@ -233,7 +241,7 @@ class Control(unittest.TestCase):
 
     def blocked(self, source, transport):
         """In a write to a peer which does not read."""
-        peer = Peer(transport, self.directory.name)
+        peer = self.new_peer(transport)
         source.command('migrate', uri=peer.uri)
         migrate.wait_status(source, ('active',))
         deadline = time.monotonic() + 60
@@ -248,7 +256,7 @@ class Control(unittest.TestCase):
         return peer
 
     def pre_switchover(self, source, transport):
-        peer = Peer(transport, self.directory.name, reads=True)
+        peer = self.new_peer(transport, reads=True)
         self.set(source, on=('pause-before-switchover', 'return-path'))
         source.command('migrate', uri=peer.uri)
         migrate.wait_status(source, ('pre-switchover',))
@@ -257,7 +265,7 @@ class Control(unittest.TestCase):
 
     def device(self, source, transport):
         """All is sent but the end; the peer has read it, and does not say so."""
-        peer = Peer(transport, self.directory.name, reads=True)
+        peer = self.new_peer(transport, reads=True)
         self.set(source, on=('return-path',))
         source.command('migrate', uri=peer.uri)
         migrate.wait_status(source, ('device',))
@@ -285,6 +293,7 @@ class Control(unittest.TestCase):
                     self.assertTrue(info['error-desc'])
                 else:
                     self.assertNotIn('error-desc', info)
+                self.check_things(source)       # nobody is left who waits for the peer
                 # It is over: this may be started at once.
                 self.set(source, off=('pause-before-switchover', 'return-path'))
                 self.check_after(source, wanted)
@@ -334,13 +343,14 @@ add_tests()
 
 
 class Draining(Control):
-    """Memory is small enough to be in channels' hands altogether when the guest is stopped, and then
-    nobody reads."""
+    """Memory is small enough to be in channels' hands altogether when the guest is stopped, since that
+    seems to take no time; and then nobody reads."""
 
     size = 2 * MIB
 
     def draining(self, source, transport):
         peer = Peer(transport, self.directory.name)
+        self.set(source, avail_switchover_bandwidth=1 << 40)
         source.command('migrate', uri=peer.uri)
         migrate.wait_status(source, ('device',))
         return peer
@@ -355,6 +365,99 @@ class Draining(Control):
 
     def test_death(self):
         self.in_all_states('unix', ('multifd',), self.death)
+
+
+class MainGone(Control):
+    """The main channel's peer goes; multifd's channels stay, and nobody reads them."""
+
+    def blocked(self, source, transport):
+        peer = super().blocked(source, transport)
+        peer.sockets.append(peer.listener.accept()[0])      # the main channel is the first
+        return peer
+
+    STATES = ('blocked',)
+
+    def main_goes(self, source, peer, state):
+        peer.sockets[0].shutdown(socket.SHUT_RDWR)
+        info = migrate.wait_status(source, ('failed',), timeout=60)
+        self.assertIn('the destination has closed the main channel', info['error-desc'])
+        return 'failed'
+
+    def test_unix(self):
+        self.in_all_states('unix', ('multifd',), self.main_goes)
+
+    def test_tcp(self):
+        self.in_all_states('tcp', ('multifd',), self.main_goes)
+
+
+class InHand(Control):
+    """What channels have in hand is not sent yet, and counts where it is decided whether to stop the guest."""
+
+    size = 2 * MIB
+
+    def looks(self, source, at_least):
+        """Waits until nothing was dirty any more in that many looks at it."""
+        deadline = time.monotonic() + 60
+        while len(re.findall(r'ram_save_iterate .*left 0\n', source.stderr())) < at_least:
+            self.assertLess(time.monotonic(), deadline, source.stderr())
+            time.sleep(0.01)
+
+    def in_hand(self, channels, bandwidth, max_bandwidth=0):
+        source = self.source(('multifd',))
+        self.set(source, multifd_channels=channels, downtime_limit=300,
+                 avail_switchover_bandwidth=bandwidth, max_bandwidth=max_bandwidth)
+        source.command('trace-event-set-state', name='ram_save_iterate', enable=True)
+        peer = Peer('unix', self.directory.name)
+        self.addCleanup(peer.close)
+        source.command('migrate', uri=peer.uri)
+        return source, peer
+
+    def test_too_much(self):
+        """0.3 s × 1 MiB/s is less than what waits: the guest goes on, until the peer has read it."""
+        for channels in 1, 2, 32:
+            with self.subTest(channels=channels):
+                source, peer = self.in_hand(channels, MIB)
+                self.looks(source, 3)
+                info = source.command('query-migrate')
+                self.assertEqual(info['status'], 'active')
+                self.assertGreater(info['ram']['remaining'], 0.3 * MIB)
+                self.assertTrue(source.command('query-status')['running'])
+                peer.read()
+                migrate.wait_status(source, ('completed',))
+                self.assertEqual(source.command('query-migrate')['ram']['remaining'], 0)
+                self.assertEqual(source.quit(), 0)
+
+    def test_limit(self):
+        """And in what max-bandwidth lets through: however many channels, no more is sent in any time. (Less is,
+        where the machine is busy.)"""
+        limit = 1 << 19
+        for channels in 1, 32:
+            with self.subTest(channels=channels):
+                source = self.source(('multifd',))
+                self.set(source, multifd_channels=channels, avail_switchover_bandwidth=1,
+                         max_bandwidth=limit)
+                peer = Peer('unix', self.directory.name, reads=True)
+                self.addCleanup(peer.close)
+                began = time.monotonic()
+                source.command('migrate', uri=peer.uri)
+                sent = 0
+                while sent < MIB:
+                    info = source.command('query-migrate')
+                    sent = info.get('ram', {}).get('transferred', 0)
+                    # What a window has too much, a packet's header say, is little.
+                    self.assertLess(sent, 1.1 * limit * (time.monotonic() - began + 0.2), info)
+                    self.assertLess(time.monotonic(), began + 60)
+                    time.sleep(0.05)
+                source.command('migrate_cancel')
+                migrate.wait_status(source, ('cancelled',))
+                self.assertEqual(source.quit(), 0)
+
+    def test_slow(self):
+        """It comes to an end with hardly any bandwidth, too."""
+        source, peer = self.in_hand(32, 100000, max_bandwidth=1000000)
+        peer.read()
+        migrate.wait_status(source, ('completed',))
+        self.assertEqual(source.quit(), 0)
 
 
 class Late(Control):
@@ -840,6 +943,31 @@ class Waiting(Control):
                 self.assertEqual(there.command('query-yank'), [{'type': 'chardev', 'id': 'qmp0'}])
                 self.assertEqual(there.command('query-migrationthreads'), [])
                 self.assertEqual(there.quit(), 0)
+
+
+class Repeated(Control):
+    """Again and again to somebody who does not answer: nobody is left waiting for him."""
+
+    TIMES = 30
+
+    def repeat(self, transport, capabilities, how):
+        source = self.source(capabilities)
+        peer = self.new_peer(transport, **how)
+        self.addCleanup(peer.close)
+        for _ in range(self.TIMES):
+            source.command('migrate', uri=peer.uri)
+            self.assertEqual(source.command('query-migrate')['status'], 'setup')
+            source.command('migrate_cancel')
+            migrate.wait_status(source, ('cancelled',), timeout=60)
+        self.check_things(source)               # and the peer has not answered yet
+        self.assertEqual(source.command('query-migrationthreads'), [])
+        self.succeed(source)
+
+    def test_connecting(self):
+        for transport in TRANSPORTS:
+            for capabilities in ((), ('multifd',)):
+                with self.subTest(transport=transport, capabilities=capabilities):
+                    self.repeat(transport, capabilities, {'full': True})
 
 
 if __name__ == '__main__':

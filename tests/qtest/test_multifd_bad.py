@@ -11,7 +11,9 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -26,6 +28,8 @@ from vmtools import migrate, programs, tap                      # noqa: E402
 from vmtools.machine import Machine                             # noqa: E402
 
 BINARY = os.environ.get('QTEST_QEMU_BINARY') or programs.find(programs.GODWIT)
+MAKE_TLS_CERTS = (os.environ.get('MAKE_TLS_CERTS')
+                  or os.path.join(TOP, 'build', 'tests', 'unit', 'make-tls-certs'))
 RAM = os.path.join(HERE, '..', 'data', 'ram-2m.bin')
 RAM_SIZE = 2 << 20
 PAGE = 4096
@@ -149,8 +153,23 @@ class Played:
         self.status, self.text, self.same = status, text, same
 
 
+def end(sock):
+    """Nothing more is written."""
+    if isinstance(sock, ssl.SSLSocket):
+        sock.settimeout(0)
+        try:
+            sock.unwrap()       # says good-bye, and does not wait for an answer
+        except OSError:
+            pass
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
 class Case(unittest.TestCase):
     compression = 'none'
+    tls = False
 
     @classmethod
     def setUpClass(cls):
@@ -175,19 +194,29 @@ class Case(unittest.TestCase):
         except OSError:
             pass                # it has heard enough
 
-    def play(self, rec, capabilities=('multifd',), channels=2, exit_on_error=True):
-        """Plays the record; answers when the destination has come to an end."""
+    def play(self, rec, capabilities=('multifd',), channels=2, exit_on_error=True, before=None):
+        """Plays the record; answers when the destination has come to an end. `before`: a function that is
+        given the path of the listening socket first."""
         directory = tempfile.TemporaryDirectory(prefix='godwit-')
         self.addCleanup(directory.cleanup)
-        there = Machine(BINARY, ['-machine', 'none', '-m', '2M', '-S', '-incoming', 'defer'],
-                        'destination', directory.name)
+        arguments = ['-machine', 'none', '-m', '2M', '-S', '-incoming', 'defer']
+        if self.tls:
+            certs = os.path.join(directory.name, 'certs')
+            subprocess.run([MAKE_TLS_CERTS, certs], check=True)
+            arguments += ['-object', 'tls-creds-x509,id=tls,endpoint=server,verify-peer=off,'
+                          f'dir={certs}/server']
+        there = Machine(BINARY, arguments, 'destination', directory.name)
         self.addCleanup(there.end)
         parameters = {**settings(self.compression), 'multifd-channels': channels} \
             if capabilities else {}
+        if self.tls:
+            parameters['tls-creds'] = 'tls'
         migrate.set_up(there, capabilities, parameters)
         path = os.path.join(directory.name, 'migration')
         there.command('migrate-incoming', uri='unix:' + path,
                       **({} if exit_on_error else {'exit-on-error': False}))
+        if before:
+            before(path)
         sources = {'main': bytes(rec.main), **{i: c.data() for i, c in enumerate(rec.channels)}}
         sockets, threads = {}, {}
         for who in rec.order or sources:
@@ -196,6 +225,11 @@ class Case(unittest.TestCase):
             self.addCleanup(sock.close)
             try:
                 sock.connect(path)
+                if self.tls:
+                    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                    sock = context.wrap_socket(sock)
+                    self.addCleanup(sock.close)
             except OSError:
                 continue        # it listens no more
             sockets[who] = sock
@@ -220,10 +254,7 @@ class Case(unittest.TestCase):
             for who, thread in threads.items():
                 if not thread.is_alive() and who not in closed | rec.mute:
                     closed.add(who)
-                    try:
-                        sockets[who].shutdown(socket.SHUT_WR)
-                    except OSError:
-                        pass
+                    end(sockets[who])
             if not there.alive():
                 return Played(there.wait(), there.stderr(), False)
             try:
@@ -232,7 +263,8 @@ class Case(unittest.TestCase):
                 return Played(there.wait(), there.stderr(), False)
             if info.get('status') == 'completed':
                 with open(RAM, 'rb') as f:
-                    return Played(None, '', there.read_memory(0, RAM_SIZE) == f.read())
+                    return Played(None, there.stderr(),
+                                  there.read_memory(0, RAM_SIZE) == f.read())
             if info.get('status') == 'failed':
                 return Played('failed', info.get('error-desc', ''), False)
             time.sleep(0.005)
@@ -246,10 +278,11 @@ class Case(unittest.TestCase):
                             f'{result.text!r} does not say {pattern!r}')
         return result
 
-    def taken(self, rec):
-        result = self.play(rec)
+    def taken(self, rec, **how):
+        result = self.play(rec, **how)
         self.assertIsNone(result.status, result.text)
         self.assertTrue(result.same, 'RAM differs')
+        return result
 
 
 class Hello(Case):
@@ -310,6 +343,56 @@ class Hello(Case):
         self.assertIn('version 2, expected 1', result.text)
 
 
+class Strangers(Case):
+    """Whoever else comes to the listening socket does not keep the migration out."""
+
+    MANY = 310                  # more than it keeps waiting
+
+    def come(self, path, data):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(s.close)
+        s.connect(path)         # waits while the queue is full
+        s.settimeout(TIMEOUT)
+        s.sendall(data)
+        return s
+
+    def closed(self, s):
+        try:
+            return s.recv(1) == b''
+        except ConnectionError:
+            return True
+
+    def test_another_protocol(self):
+        for data in (b'GET / HTTP/1.0\r\n\r\n', b'QEVN', b'\x16\x03\x01\x02\0\1\0', bytes(64)):
+            with self.subTest(data):
+                result = self.taken(self.record(),
+                                    before=lambda path: self.closed(self.come(path, data)))
+                self.assertIn(f'it begins with 0x{data[:4].hex()}, as no channel of a migration',
+                              result.text)
+
+    def test_short_and_gone(self):
+        def before(path):
+            last = None
+            for i in range(self.MANY):
+                last = self.come(path, b'QEV'[:i % 4])
+                if i < self.MANY - 1:
+                    last.close()
+            last.shutdown(socket.SHUT_WR)       # it can still hear
+            self.assertTrue(self.closed(last))
+        result = self.taken(self.record(), before=before)
+        self.assertIn('closed it before it said what it is for', result.text)
+
+    def test_silent(self):
+        strangers = []
+
+        def before(path):
+            strangers.extend(self.come(path, b'QEV'[:i % 4]) for i in range(self.MANY))
+            self.assertTrue(self.closed(strangers[self.MANY - 300 - 1]))    # the last one is in
+        result = self.taken(self.record(), before=before)
+        self.assertIn('refused: it says nothing, as ', result.text)
+        self.assertTrue(all(self.closed(s) for s in strangers))     # when all is over
+
+
 class Count(Case):
     """Channels that there are not, or too many."""
 
@@ -346,6 +429,14 @@ class Count(Case):
             channel.packets = []
         rec.mute = {0, 1}
         self.refused(rec, 'multifd channel [01] says nothing any more')
+
+    def test_all_end_and_main_is_silent(self):
+        rec = self.record()
+        del rec.main[8:]
+        for channel in rec.channels:
+            channel.packets = []
+        rec.mute = {'main'}
+        self.refused(rec, 'all multifd channels have ended, and the main channel says nothing')
 
     def test_more_come(self):
         rec = self.record()
@@ -601,6 +692,17 @@ class Zstd(Zlib):
             payload[:] = struct.pack('<I', 0xFD2FB528) + bytes([0, (31 - 10) << 3]) + b'\1\0\0'
             packet.set('size', len(payload))
         self.check(change, 'zstd: ')
+
+
+class TlsSequence(Order):
+    tls = True
+
+    def test_good(self):
+        self.taken(self.record())
+
+
+class TlsNumbers(Count):
+    tls = True
 
 
 if __name__ == '__main__':

@@ -8,6 +8,9 @@
 #include "qapi/error.h"
 #include "qemu/module.h"
 #include "qom/object_interfaces.h"
+#ifdef CONFIG_AUTH_PAM
+#include <security/pam_appl.h>
+#endif
 
 static void add(const char *text)
 {
@@ -140,17 +143,81 @@ static void test_list_file(void)
     check_refused("authz-list-file,id=a", "filename");
 }
 
+#ifdef CONFIG_AUTH_PAM
+static char *pam_dir;
+
+/* The linker puts this in pam_start's place: the services are the test's own, not the host's. */
+int __wrap_pam_start(const char *service, const char *user, const struct pam_conv *conversation,
+                     pam_handle_t **handle);
+int __wrap_pam_start(const char *service, const char *user, const struct pam_conv *conversation,
+                     pam_handle_t **handle)
+{
+    return pam_start_confdir(service, user, conversation, pam_dir, handle);
+}
+
+static char *put_in_pam_dir(const char *name, const char *content)
+{
+    char *file = g_build_filename(pam_dir, name, NULL);
+
+    g_assert_true(g_file_set_contents(file, content, -1, NULL));
+    return file;
+}
+
+/* The reason names whom or what it is about and has @part. */
+static void check_pam(const char *service, const char *identity, const char *part)
+{
+    g_autofree char *text = g_strdup_printf("authz-pam,id=a,service=%s", service);
+    Error *err = NULL;
+    bool allowed;
+
+    add(text);
+    allowed = qauthz_is_allowed_by_id("a", identity, &err);
+    g_assert_true(allowed == !part);
+    if (part) {
+        g_assert_true(strstr(error_get_pretty(err), identity) ||
+                      strstr(error_get_pretty(err), service));
+        if (!strstr(error_get_pretty(err), part)) {
+            g_error("expected '%s', found '%s'", part, error_get_pretty(err));
+        }
+    } else {
+        g_assert_null(err);
+    }
+    error_free(err);
+    del();
+}
+#endif
+
 static void test_pam(void)
 {
 #ifdef CONFIG_AUTH_PAM
-    Error *err = NULL;
+    g_autofree char *users = NULL, *listed = NULL, *permit = NULL, *deny = NULL, *wrong = NULL;
+    g_autofree char *rule = NULL;
 
     check_refused("authz-pam,id=a", "service");
-    add("authz-pam,id=a,service=godwit-no-such-service");
-    g_assert_false(qauthz_is_allowed_by_id("a", "no such user", &err));
-    g_assert_nonnull(err);
-    error_free(err);
-    del();
+    pam_dir = g_dir_make_tmp("authz-pam-XXXXXX", NULL);
+    check_pam("nowhere", "CN=fred", "Unable to start PAM transaction");
+    users = put_in_pam_dir("users", "CN=fred\nCN=client,O=with a space\n");
+    permit = put_in_pam_dir("permit", "account required pam_permit.so\n");
+    /* Only the account rules count. */
+    deny = put_in_pam_dir("deny", "auth required pam_permit.so\naccount required pam_deny.so\n");
+    wrong = put_in_pam_dir("wrong", "account required pam_no_such_module.so\n");
+    rule = g_strdup_printf("account required pam_listfile.so onerr=fail item=user sense=allow "
+                           "file=%s\n", users);
+    listed = put_in_pam_dir("listed", rule);
+    check_pam("permit", "CN=fred", NULL);
+    check_pam("deny", "CN=fred", "Authentication failure");
+    check_pam("wrong", "CN=fred", "Module is unknown");
+    check_pam("listed", "CN=fred", NULL);
+    check_pam("listed", "CN=client,O=with a space", NULL);
+    check_pam("listed", "CN=fre", "Authentication failure");
+    unlink(users);
+    check_pam("listed", "CN=fred", "Error in service module");
+    unlink(listed);
+    unlink(permit);
+    unlink(deny);
+    unlink(wrong);
+    rmdir(pam_dir);
+    g_free(pam_dir);
 #else
     check_refused("authz-pam,id=a,service=x", "needs libpam");
 #endif

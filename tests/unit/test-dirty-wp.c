@@ -200,6 +200,57 @@ static void test_race(void)
     g_free(wr);
 }
 
+/* What a file holds, this process need never have mapped: looking at it is no write either. */
+static void test_file_unseen(gconstpointer shared)
+{
+    g_autofree unsigned long *map = bitmap_new(PAGES);
+    g_autofree char *data = g_malloc(PAGE);
+    g_autofree char *name = NULL;
+    RAMBlock *rb;
+    DirtyWP *w;
+    int fd;
+
+    if (!supported()) {
+        return;
+    }
+    fd = g_file_open_tmp("test-dirty-wp-XXXXXX", &name, NULL);
+    g_assert_cmpint(fd, >=, 0);
+    unlink(name);
+    g_assert_cmpint(ftruncate(fd, PAGES * PAGE), ==, 0);
+    memset(data, 1, PAGE);
+    for (unsigned i = 100; i < 1000; i++) {
+        g_assert_cmpint(pwrite(fd, data, PAGE, i * PAGE), ==, PAGE);
+    }
+    rb = qemu_ram_alloc_from_fd(PAGES * PAGE, NULL, GPOINTER_TO_INT(shared), fd, 0, &error_abort);
+    madvise(rb->host, PAGES * PAGE, MADV_NOHUGEPAGE);
+    rb->host[500 * PAGE] = 2;           /* before: clean */
+    w = dirty_wp_new(&error_abort);
+    g_assert_true(dirty_wp_add_block(w, rb, &error_abort));
+    for (unsigned i = 100; i < 1000; i++) {
+        g_assert_cmpint(qatomic_read(&rb->host[i * PAGE]), ==, i == 500 ? 2 : 1);
+    }
+    g_assert_cmpint(dirty_wp_sync_block(w, rb), ==, 0);
+    g_assert_cmpuint(ram_block_take_dirty(rb, 0, PAGES, map), ==, 0);
+
+    /* Written ones are: seen and unseen by then, of the file and of its holes. */
+    rb->host[300 * PAGE] = rb->host[500 * PAGE] = rb->host[50 * PAGE] = 3;
+    g_assert_cmpint(dirty_wp_sync_block(w, rb), ==, 0);
+    g_assert_cmpuint(ram_block_take_dirty(rb, 0, PAGES, map), ==, 3);
+    g_assert_true(test_bit(300, map) && test_bit(500, map) && test_bit(50, map));
+    dirty_wp_free(w);
+
+    w = dirty_wp_new(&error_abort);
+    g_assert_cmpint(madvise(rb->host, PAGES * PAGE, MADV_DONTNEED), ==, 0);
+    g_assert_true(dirty_wp_add_block(w, rb, &error_abort));
+    rb->host[700 * PAGE] = 4;           /* without a look at it */
+    g_assert_cmpint(dirty_wp_sync_block(w, rb), ==, 0);
+    bitmap_zero(map, PAGES);
+    g_assert_cmpuint(ram_block_take_dirty(rb, 0, PAGES, map), ==, 1);
+    g_assert_true(test_bit(700, map));
+    dirty_wp_free(w);
+    qemu_ram_free(rb);
+}
+
 static void test_errors(void)
 {
     uint8_t *p;
@@ -281,6 +332,9 @@ int main(int argc, char **argv)
     g_test_add_data_func("/dirty-wp/file", GINT_TO_POINTER(MEM_FILE), test_kind);
     g_test_add_func("/dirty-wp/kernel-writes", test_kernel_writes);
     g_test_add_func("/dirty-wp/race", test_race);
+    g_test_add_data_func("/dirty-wp/file-unseen/shared", GINT_TO_POINTER(RAM_SHARED),
+                         test_file_unseen);
+    g_test_add_data_func("/dirty-wp/file-unseen/private", GINT_TO_POINTER(0), test_file_unseen);
     g_test_add_func("/dirty-wp/errors", test_errors);
     g_test_add_func("/dirty-wp/untouched", test_untouched);
     return g_test_run();

@@ -101,6 +101,34 @@ static void test_stuck(void)
     g_assert_cmpint(g_get_monotonic_time() - begin, <, 5 * G_USEC_PER_SEC);
 }
 
+static void check_aborted(QIOChannel *ioc)
+{
+    Error *err = NULL;
+
+    g_assert_cmpint(qio_channel_close(ioc, &err), <, 0);
+    test_expect_error(&err, "Command was shut down before it had ended");
+    object_unref(OBJECT(ioc));
+}
+
+/* One that is ended has not done its work, whether it is ended before or while it is closed. */
+static void test_aborted(void)
+{
+    QIOChannel *ioc = spawn(O_WRONLY, "cat; exec sleep 1000");
+    GThread *t;
+
+    qio_channel_write_all(ioc, "x", 1, &error_abort);
+    qio_channel_shutdown(ioc, QIO_CHANNEL_SHUTDOWN_BOTH, &error_abort);
+    check_aborted(ioc);
+
+    ioc = spawn(O_WRONLY, "cat; exec sleep 1000");
+    qio_channel_write_all(ioc, "x", 1, &error_abort);
+    object_ref(OBJECT(ioc));
+    t = g_thread_new("shutdown", shutdown_soon, ioc);
+    check_aborted(ioc);
+    g_thread_join(t);
+    object_unref(OBJECT(ioc));
+}
+
 /* The child starts with a usual signal mask, whatever its parent's thread had. */
 static void test_signals(void)
 {
@@ -130,6 +158,7 @@ int main(int argc, char **argv)
     g_test_add_func("/io/channel/command/status", test_status);
     g_test_add_func("/io/channel/command/missing", test_missing);
     g_test_add_func("/io/channel/command/stuck", test_stuck);
+    g_test_add_func("/io/channel/command/aborted", test_aborted);
     g_test_add_func("/io/channel/command/signals", test_signals);
     return g_test_run();
 }

@@ -274,6 +274,73 @@ static void test_connect_async(void)
     g_assert_cmpint(nioc->fd, ==, -1);
 }
 
+/* A listener with room for one, which is there. */
+static QIOChannelSocket *full_listener(SocketAddress *addr, QIOChannelSocket **first,
+                                       SocketAddress **where)
+{
+    QIOChannelSocket *lioc = qio_channel_socket_new();
+
+    qio_channel_socket_listen_sync(lioc, addr, 0, &error_abort);
+    *where = qio_channel_socket_get_local_address(lioc, &error_abort);
+    *first = qio_channel_socket_new();
+    qio_channel_socket_connect_sync(*first, *where, &error_abort);
+    return lioc;
+}
+
+/* Nobody takes the connection: the attempt ends when the channel is shut down. */
+static void check_give_up(SocketAddress *addr, bool at_once)
+{
+    g_autoptr(QIOChannelSocket) first = NULL;
+    g_autoptr(QIOChannelSocket) cioc = qio_channel_socket_new();
+    g_autoptr(SocketAddress) where = NULL;
+    g_autoptr(QIOChannelSocket) lioc = full_listener(addr, &first, &where);
+    AsyncResult r = { 0 };
+
+    qio_channel_socket_connect_async(cioc, where, async_done, &r, NULL, NULL);
+    if (!at_once) {
+        g_usleep(100000);
+        g_main_context_iteration(NULL, FALSE);
+        g_assert_false(r.done);
+    }
+    qio_channel_shutdown(QIO_CHANNEL(cioc), QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
+    wait_done(&r);
+    test_expect_error(&r.err, "connect");
+    g_assert_cmpint(cioc->fd, ==, -1);
+    g_assert_cmpint(cioc->wakefd, ==, -1);
+    qapi_free_SocketAddress(addr);
+}
+
+static void test_connect_give_up(void)
+{
+    check_give_up(unix_address("give-up"), false);
+    check_give_up(socket_parse("tcp:127.0.0.1:0", &error_abort), false);
+    for (int i = 0; i < 100; i++) { /* before its thread runs, or while it begins */
+        g_autofree char *name = g_strdup_printf("give-up-%d", i);
+
+        check_give_up(unix_address(name), true);
+    }
+}
+
+/* It waits for room, and what it gets is an ordinary blocking socket. */
+static void test_connect_room(void)
+{
+    g_autoptr(QIOChannelSocket) first = NULL, second = NULL, third = NULL;
+    g_autoptr(QIOChannelSocket) cioc = qio_channel_socket_new();
+    g_autoptr(SocketAddress) addr = unix_address("room"), where = NULL;
+    g_autoptr(QIOChannelSocket) lioc = full_listener(addr, &first, &where);
+    AsyncResult r = { 0 };
+
+    qio_channel_socket_connect_async(cioc, where, async_done, &r, NULL, NULL);
+    g_usleep(50000);
+    second = qio_channel_socket_accept(lioc, &error_abort);
+    wait_done(&r);
+    g_assert_null(r.err);
+    g_assert_cmpint(fcntl(cioc->fd, F_GETFL) & O_NONBLOCK, ==, 0);
+    third = qio_channel_socket_accept(lioc, &error_abort);
+    g_assert_cmpint(qio_channel_write(QIO_CHANNEL(cioc), "x", 1, &error_abort), ==, 1);
+    qio_channel_shutdown(QIO_CHANNEL(cioc), QIO_CHANNEL_SHUTDOWN_BOTH, &error_abort);
+}
+
 static void slow_worker(QIOTask *task, gpointer opaque)
 {
     Error *err = NULL;
@@ -468,6 +535,8 @@ int main(int argc, char **argv)
     g_test_add_func("/io/channel/socket/fd-pass", test_fd_pass);
     g_test_add_func("/io/channel/socket/shutdown", test_shutdown);
     g_test_add_func("/io/channel/socket/async", test_connect_async);
+    g_test_add_func("/io/channel/socket/give-up", test_connect_give_up);
+    g_test_add_func("/io/channel/socket/room", test_connect_room);
     g_test_add_func("/io/channel/socket/watch", test_watch);
     g_test_add_func("/io/channel/socket/zero-copy", test_zero_copy);
     g_test_add_func("/io/task/wait-thread", test_task_wait);

@@ -10,6 +10,8 @@
 #include "qemu/module.h"
 #include "qom/object_interfaces.h"
 #include "tls-certs.h"
+#include <glib-unix.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #define SIZE (4 * 1024 * 1024 + 321)
@@ -272,6 +274,152 @@ static void test_anon(void)
     object_unref(OBJECT(plain[0]));
     object_unref(OBJECT(plain[1]));
     del_creds();
+}
+
+/* --- new keys while data goes both ways --- */
+
+#define CHUNK 5000
+#define KEY_UPDATES 6 /* GnuTLS bears eight in a second */
+
+typedef struct KeyPeer {
+    int fd;
+    unsigned answers;           /* KeyUpdates that the other end sent */
+} KeyPeer;
+
+static int key_update_seen(gnutls_session_t session, unsigned type, unsigned when,
+                           unsigned incoming, const gnutls_datum_t *msg)
+{
+    KeyPeer *peer = gnutls_session_get_ptr(session);
+
+    peer->answers += incoming;
+    return 0;
+}
+
+static bool later(int ret)
+{
+    if (ret < 0 && ret != GNUTLS_E_AGAIN && ret != GNUTLS_E_INTERRUPTED) {
+        g_error("the peer's GnuTLS: %s", gnutls_strerror(ret));
+    }
+    return ret < 0;
+}
+
+static gnutls_session_t key_peer_new(KeyPeer *peer, gnutls_psk_client_credentials_t credentials)
+{
+    gnutls_session_t session;
+
+    g_assert_cmpint(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_TICKETS), ==, 0);
+    gnutls_priority_set_direct(session, "NORMAL:-VERS-ALL:+VERS-TLS1.3:+PSK:+ECDHE-PSK", NULL);
+    gnutls_credentials_set(session, GNUTLS_CRD_PSK, credentials);
+    gnutls_session_set_ptr(session, peer);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_KEY_UPDATE, GNUTLS_HOOK_POST,
+                                       key_update_seen);
+    gnutls_transport_set_int(session, peer->fd);
+    while (later(gnutls_handshake(session))) {
+        continue;
+    }
+    g_assert_true(g_unix_set_fd_nonblocking(peer->fd, true, NULL));
+    return session;
+}
+
+/* What there is; answers how much. */
+static size_t key_peer_read(gnutls_session_t session, uint8_t *buf, size_t room)
+{
+    size_t got = 0;
+
+    while (got < room) {
+        ssize_t ret = gnutls_record_recv(session, buf + got, room - got);
+
+        if (later(ret)) {
+            break;
+        }
+        g_assert_cmpint(ret, >, 0);
+        got += ret;
+    }
+    return got;
+}
+
+/* It is one thread, with all that GnuTLS wants of one: it reads, it writes, it asks for new keys. */
+static gpointer key_peer_thread(gpointer opaque)
+{
+    KeyPeer *peer = opaque;
+    g_autofree uint8_t *out = g_malloc(SIZE), *in = g_malloc0(SIZE);
+    g_autofree char *hex = g_strdup_printf("%064x", 0x1234567 + 1);
+    gnutls_datum_t key = { (unsigned char *)hex, strlen(hex) };
+    gnutls_psk_client_credentials_t credentials;
+    gnutls_session_t session;
+    size_t sent = 0, got = 0, updates = 0;
+    bool pending = false, updating = false;
+
+    gnutls_psk_allocate_client_credentials(&credentials);
+    gnutls_psk_set_client_credentials(credentials, "qemu", &key, GNUTLS_PSK_KEY_HEX);
+    session = key_peer_new(peer, credentials);
+    test_fill(out, SIZE);
+    while (sent < SIZE || got < SIZE) {
+        /* In turns, so that neither direction is over long before the other. */
+        bool read = got <= sent && got < SIZE;
+        struct pollfd pfd = { .fd = peer->fd,
+                              .events = (read ? POLLIN : 0) | (sent < SIZE ? POLLOUT : 0) };
+
+        g_assert_true((read && gnutls_record_check_pending(session)) ||
+                      poll(&pfd, 1, 60 * 1000) > 0);
+        if (read) {
+            got += key_peer_read(session, in + got, MIN(CHUNK, SIZE - got));
+        }
+        if (!pending && (updating || (updates < KEY_UPDATES &&
+                                      sent > SIZE / (KEY_UPDATES + 1) * (updates + 1)))) {
+            updating = later(gnutls_session_key_update(session, GNUTLS_KU_PEER));
+            updates += !updating;
+        } else if (sent < SIZE && (pfd.revents & POLLOUT)) {
+            ssize_t ret = gnutls_record_send(session, pending ? NULL : out + sent,
+                                             pending ? 0 : MIN(CHUNK, SIZE - sent));
+
+            pending = later(ret);
+            sent += pending ? 0 : ret;
+        }
+    }
+    test_check(in, SIZE);
+    g_assert_cmpuint(updates, ==, KEY_UPDATES);
+    gnutls_deinit(session);
+    gnutls_psk_free_client_credentials(credentials);
+    return NULL;
+}
+
+static void test_key_update(void)
+{
+    g_autofree char *psk = g_build_filename(dir, "psk-keys", NULL);
+
+    test_psk_write(psk, "qemu", 1);
+    add("tls-creds-psk,id=server,endpoint=server,dir=%s", psk);
+    for (int i = 0; i < 6; i++) {
+        KeyPeer peer = { 0 };
+        End end = { 0 };
+        GThread *threads[3];
+        QIOChannel *plain;
+        int fds[2];
+
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+        peer.fd = fds[0];
+        threads[0] = g_thread_new("peer", key_peer_thread, &peer);
+        plain = QIO_CHANNEL(qio_channel_socket_new_fd(fds[1], &error_abort));
+        end.tioc = qio_channel_tls_new_server(plain, creds(true), NULL, &error_abort);
+        qio_channel_tls_handshake(end.tioc, handshake_over, &end, NULL, NULL);
+        wait_over(&end);
+        assert_error(end.error, NULL);
+        if (i % 2) {
+            qio_channel_set_blocking(QIO_CHANNEL(end.tioc), false, &error_abort);
+        }
+        threads[1] = g_thread_new("reader", reader_thread, end.tioc);
+        threads[2] = g_thread_new("writer", writer_thread, end.tioc);
+        for (int j = 0; j < 3; j++) {
+            g_thread_join(threads[j]);
+        }
+        g_assert_cmpuint(peer.answers, >, 0);
+        g_assert_cmpuint(peer.answers, <=, KEY_UPDATES);
+        object_unref(OBJECT(end.tioc));
+        object_unref(OBJECT(plain));
+        close(peer.fd);
+    }
+    del("server");
 }
 
 /* --- who is who --- */
@@ -655,6 +803,7 @@ int main(int argc, char **argv)
     g_test_add_func("/io/channel/tls/priorities", test_priorities);
     g_test_add_func("/io/channel/tls/psk", test_psk);
     g_test_add_func("/io/channel/tls/anon", test_anon);
+    g_test_add_func("/io/channel/tls/key-update", test_key_update);
     g_test_add_func("/io/channel/tls/hostname", test_hostname);
     g_test_add_func("/io/channel/tls/strangers", test_strangers);
     g_test_add_func("/io/channel/tls/nameless", test_nameless);

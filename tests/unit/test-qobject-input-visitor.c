@@ -67,6 +67,18 @@ static void test_numbers(void)
     g_assert_cmpfloat(n->n, ==, 1.5);
 }
 
+/* As QEMU has it: clients write -1 for the most that there is. */
+static void test_negative_unsigned(void)
+{
+    g_autoptr(Numbers) n = VISIT_JSON(Numbers,
+        "{ \"i\": 1, \"i8\": 1, \"i16\": 1, \"i32\": 1, \"i64\": 1, \"u8\": 1, \"u16\": 1,"
+        "  \"u32\": 1, \"u64\": -1, \"sz\": -2, \"n\": 1 }", &err);
+
+    g_assert_cmpstr(err, ==, NULL);
+    g_assert_cmpuint(n->u64, ==, UINT64_MAX);
+    g_assert_cmpuint(n->sz, ==, UINT64_MAX - 1);
+}
+
 /* NAME with a value that is out of its range, all others right. */
 static void refuse_number(const char *name, const char *value, const char *expected)
 {
@@ -95,11 +107,11 @@ static void test_number_ranges(void)
                   "Invalid parameter type for 'i', expected: integer");
     refuse_number("i", "1.0", "Invalid parameter type for 'i', expected: integer");
     refuse_number("u8", "256", "Parameter 'u8' expects uint8_t");
-    refuse_number("u16", "-1", "Parameter 'u16' expects uint64");
+    refuse_number("u16", "-1", "Parameter 'u16' expects uint16_t");
     refuse_number("u32", "4294967296", "Parameter 'u32' expects uint32_t");
     refuse_number("u64", "18446744073709551616",
                   "Parameter 'u64' expects uint64");
-    refuse_number("u64", "-1", "Parameter 'u64' expects uint64");
+    refuse_number("u8", "-1", "Parameter 'u8' expects uint8_t");
     refuse_number("sz", "\"1G\"", "Parameter 'sz' expects uint64");
     refuse_number("n", "\"1\"", "Invalid parameter type for 'n', expected: number");
     refuse_number("n", "true", "Invalid parameter type for 'n', expected: number");
@@ -355,6 +367,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/visitor/input/numbers", test_numbers);
     g_test_add_func("/visitor/input/number-ranges", test_number_ranges);
+    g_test_add_func("/visitor/input/negative-unsigned", test_negative_unsigned);
     g_test_add_func("/visitor/input/struct", test_struct);
     g_test_add_func("/visitor/input/struct-errors", test_struct_errors);
     g_test_add_func("/visitor/input/reserved-words", test_reserved_words);

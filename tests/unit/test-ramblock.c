@@ -40,6 +40,31 @@ static void test_alloc(void)
     g_assert(QLIST_EMPTY(&ram_list.blocks));
 }
 
+/* Whoever goes along the list without the lock stands on blocks that are taken out, one and the next. */
+static void test_hold(void)
+{
+    RAMBlock *a = qemu_ram_alloc(3 * MiB, 0, NULL, &error_abort);
+    RAMBlock *b = qemu_ram_alloc(2 * MiB, 0, NULL, &error_abort);
+    RAMBlock *c = qemu_ram_alloc(1 * MiB, 0, NULL, &error_abort), *here = b;
+
+    qemu_ram_list_hold();
+    qemu_ram_list_hold();
+    qemu_ram_free(b);
+    g_assert(QLIST_FIRST(&ram_list.blocks) == a && QLIST_NEXT(a, next) == c);
+    g_assert(QLIST_NEXT(here, next) == c);
+    g_assert_false(qemu_ram_is_migratable(here));
+    b = qemu_ram_alloc(2 * MiB, 0, NULL, &error_abort);
+    g_assert(QLIST_NEXT(a, next) == b && QLIST_NEXT(b, next) == c && !QLIST_NEXT(c, next));
+    qemu_ram_free(a);
+    g_assert(QLIST_FIRST(&ram_list.blocks) == b && QLIST_NEXT(a, next) == b);
+    qemu_ram_list_release();
+    g_assert(QLIST_NEXT(here, next) == c && QLIST_NEXT(a, next) == b);
+    qemu_ram_list_release();
+    qemu_ram_free(c);
+    qemu_ram_free(b);
+    g_assert(QLIST_EMPTY(&ram_list.blocks));
+}
+
 static int resizes;
 
 static void resized(const char *idstr, uint64_t length, void *host)
@@ -236,6 +261,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/ramblock/alloc", test_alloc);
+    g_test_add_func("/ramblock/hold", test_hold);
     g_test_add_func("/ramblock/resize", test_resize);
     g_test_add_func("/ramblock/dirty", test_dirty);
     g_test_add_func("/ramblock/populated/private", test_populated_private);

@@ -273,7 +273,8 @@ static void test_exits(void)
     run_some();
     before = rounds;
     g_assert_cmpint(wrong, ==, 0);
-    g_assert_cmpint(host[FIRST_PAGE * PAGE], >=, 3);
+    /* A byte counts the rounds: it may have gone round itself where this thread had to wait. */
+    g_assert_true(before > UINT8_MAX || host[FIRST_PAGE * PAGE] >= 3);
     g_assert_cmpint(host[(FIRST_PAGE + 1) * PAGE], ==, 0);
     g_assert_true(cpu_is_stopped(cpus[0]));
 
