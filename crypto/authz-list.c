@@ -72,8 +72,10 @@ static void set_rules(Object *obj, Visitor *v, const char *name, void *opaque, E
     QAuthZListRuleList *rules = NULL;
 
     if (visit_type_QAuthZListRuleList(v, name, &rules, errp)) {
+        qauthz_lock();
         qapi_free_QAuthZListRuleList(list->rules);
         list->rules = rules;
+        qauthz_unlock();
     }
 }
 
@@ -195,7 +197,9 @@ static void list_file_complete(UserCreatable *uc, Error **errp)
         error_setg(errp, "filename not provided");
         return;
     }
+    qauthz_lock(); /* others can find it already */
     f->complete = load_rules(f, errp);
+    qauthz_unlock();
 }
 
 static char *get_filename(Object *obj, Error **errp)

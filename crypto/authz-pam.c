@@ -33,8 +33,13 @@ static bool pam_is_allowed(QAuthZ *authz, const char *identity, Error **errp)
     QAuthZPAM *pam = QAUTHZ_PAM(authz);
     struct pam_conv conversation = { no_conversation, NULL };
     pam_handle_t *handle;
-    int ret = pam_start(pam->service, identity, &conversation, &handle);
+    int ret;
 
+    if (!pam->service) {
+        error_setg(errp, "The 'service' property must be set");
+        return false;
+    }
+    ret = pam_start(pam->service, identity, &conversation, &handle);
     if (ret != PAM_SUCCESS) {
         error_setg(errp, "Unable to start PAM transaction of service '%s': %s", pam->service,
                    pam_strerror(NULL, ret));
@@ -75,8 +80,10 @@ static void set_service(Object *obj, const char *value, Error **errp)
 {
     QAuthZPAM *pam = QAUTHZ_PAM(obj);
 
+    qauthz_lock();
     g_free(pam->service);
     pam->service = g_strdup(value);
+    qauthz_unlock();
 }
 
 static void pam_finalize(Object *obj)

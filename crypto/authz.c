@@ -9,24 +9,40 @@
 #include "qemu/module.h"
 #include "qom/object_interfaces.h"
 
+/* Decisions are made in any thread, while objects get new rules on the main one. */
+static GMutex decision_lock;
+
+void qauthz_lock(void)
+{
+    g_mutex_lock(&decision_lock);
+}
+
+void qauthz_unlock(void)
+{
+    g_mutex_unlock(&decision_lock);
+}
+
 bool qauthz_is_allowed(QAuthZ *authz, const char *identity, Error **errp)
 {
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&decision_lock);
+
     return QAUTHZ_GET_CLASS(authz)->is_allowed(authz, identity, errp);
 }
 
 bool qauthz_is_allowed_by_id(const char *id, const char *identity, Error **errp)
 {
-    Object *obj = object_resolve_path_component(object_get_objects_root(), id);
+    Object *obj = object_ref_user_object(id);
+    bool allowed = false;
 
     if (!obj) {
         error_setg(errp, "Cannot find QAuthZ object ID %s", id);
-        return false;
-    }
-    if (!object_dynamic_cast(obj, TYPE_QAUTHZ)) {
+    } else if (!object_dynamic_cast(obj, TYPE_QAUTHZ)) {
         error_setg(errp, "Object '%s' is not a QAuthZ subclass", id);
-        return false;
+    } else {
+        allowed = qauthz_is_allowed(QAUTHZ(obj), identity, errp);
     }
-    return qauthz_is_allowed(QAUTHZ(obj), identity, errp);
+    object_unref(obj);
+    return allowed;
 }
 
 static const TypeInfo authz_info = {
@@ -51,7 +67,7 @@ static bool simple_is_allowed(QAuthZ *authz, const char *identity, Error **errp)
 {
     QAuthZSimple *simple = QAUTHZ_SIMPLE(authz);
 
-    return !strcmp(simple->identity, identity);
+    return simple->identity && !strcmp(simple->identity, identity);
 }
 
 static char *get_identity(Object *obj, Error **errp)
@@ -63,8 +79,10 @@ static void set_identity(Object *obj, const char *value, Error **errp)
 {
     QAuthZSimple *simple = QAUTHZ_SIMPLE(obj);
 
+    qauthz_lock();
     g_free(simple->identity);
     simple->identity = g_strdup(value);
+    qauthz_unlock();
 }
 
 static void simple_complete(UserCreatable *uc, Error **errp)

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 #include "crypto/tlscreds.h"
 #include "qapi/error.h"
+#include "qemu/atomic.h"
 #include "qemu/module.h"
 #include "qom/object_interfaces.h"
 
@@ -15,7 +16,7 @@
 QCryptoTLSCreds *qcrypto_tls_creds_find(const char *id, QCryptoTLSCredsEndpoint endpoint,
                                         Error **errp)
 {
-    Object *obj = object_resolve_path_component(object_get_objects_root(), id);
+    Object *obj = object_ref_user_object(id);
     QCryptoTLSCreds *creds;
 
     if (!obj) {
@@ -25,15 +26,17 @@ QCryptoTLSCreds *qcrypto_tls_creds_find(const char *id, QCryptoTLSCredsEndpoint 
     creds = (QCryptoTLSCreds *)object_dynamic_cast(obj, TYPE_QCRYPTO_TLS_CREDS);
     if (!creds) {
         error_setg(errp, "Object with id '%s' is not TLS credentials", id);
-        return NULL;
-    }
-    if (creds->endpoint != endpoint) {
+    } else if (!qatomic_mb_read(&creds->loaded)) {
+        error_setg(errp, "TLS credentials '%s' are not complete yet", id);
+    } else if (creds->endpoint != endpoint) {
         error_setg(errp, "Expected TLS credentials for a %s endpoint, but '%s' is for a %s",
                    QCryptoTLSCredsEndpoint_str(endpoint), id,
                    QCryptoTLSCredsEndpoint_str(creds->endpoint));
-        return NULL;
+    } else {
+        return creds;
     }
-    return creds;
+    object_unref(obj);
+    return NULL;
 }
 
 char *qcrypto_tls_creds_path(QCryptoTLSCreds *creds, const char *name, bool required, Error **errp)
@@ -187,7 +190,7 @@ static void creds_complete(UserCreatable *uc, Error **errp)
     QCryptoTLSCreds *creds = QCRYPTO_TLS_CREDS(uc);
 
     if (check_priority(creds, errp) && QCRYPTO_TLS_CREDS_GET_CLASS(creds)->load(creds, errp)) {
-        creds->loaded = true;
+        qatomic_mb_set(&creds->loaded, true);
     }
 }
 

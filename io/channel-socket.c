@@ -487,6 +487,34 @@ static void socket_set_delay(QIOChannel *ioc, bool enabled)
     setsockopt(QIO_CHANNEL_SOCKET(ioc)->fd, IPPROTO_TCP, TCP_NODELAY, &v, sizeof(v));
 }
 
+static void socket_bound_send_queue(QIOChannel *ioc, size_t bytes)
+{
+    QIOChannelSocket *sioc = QIO_CHANNEL_SOCKET(ioc);
+    int n = MIN(bytes, INT_MAX);
+
+    if (sioc->local_addr.ss_family == AF_UNIX) {
+        n /= 2; /* the kernel takes twice that */
+        setsockopt(sioc->fd, SOL_SOCKET, SO_SNDBUF, &n, sizeof(n));
+    } else {
+        setsockopt(sioc->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &n, sizeof(n));
+    }
+}
+
+/* On a unix socket it is the sender's queue that counts. */
+static void socket_bound_receive_queue(QIOChannel *ioc, size_t bytes, uint64_t bytes_per_second)
+{
+    QIOChannelSocket *sioc = QIO_CHANNEL_SOCKET(ioc);
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    if (sioc->local_addr.ss_family != AF_UNIX &&
+        getsockopt(sioc->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0) {
+        int n = MIN(MAX(bytes, bytes_per_second / 1000000 * info.tcpi_rtt), INT_MAX / 2);
+
+        setsockopt(sioc->fd, SOL_SOCKET, SO_RCVBUF, &n, sizeof(n));
+    }
+}
+
 static void socket_set_cork_hint(QIOChannel *ioc, bool enabled)
 {
     socket_set_cork(QIO_CHANNEL_SOCKET(ioc)->fd, enabled);
@@ -572,6 +600,8 @@ static void socket_class_init(ObjectClass *klass, void *class_data)
     ioc_klass->io_shutdown = socket_shutdown;
     ioc_klass->io_set_cork = socket_set_cork_hint;
     ioc_klass->io_set_delay = socket_set_delay;
+    ioc_klass->io_bound_send_queue = socket_bound_send_queue;
+    ioc_klass->io_bound_receive_queue = socket_bound_receive_queue;
     ioc_klass->io_flush = socket_flush;
     ioc_klass->io_poll_fd = socket_poll_fd;
 }

@@ -622,6 +622,16 @@ static void tls_set_cork(QIOChannel *ioc, bool enabled)
     qio_channel_set_cork(QIO_CHANNEL_TLS(ioc)->master, enabled);
 }
 
+static void tls_bound_send_queue(QIOChannel *ioc, size_t bytes)
+{
+    qio_channel_bound_send_queue(QIO_CHANNEL_TLS(ioc)->master, bytes);
+}
+
+static void tls_bound_receive_queue(QIOChannel *ioc, size_t bytes, uint64_t bytes_per_second)
+{
+    qio_channel_bound_receive_queue(QIO_CHANNEL_TLS(ioc)->master, bytes, bytes_per_second);
+}
+
 static void tls_set_delay(QIOChannel *ioc, bool enabled)
 {
     qio_channel_set_delay(QIO_CHANNEL_TLS(ioc)->master, enabled);
@@ -711,6 +721,8 @@ static void tls_class_init(ObjectClass *klass, void *class_data)
     ioc_klass->io_shutdown = tls_shutdown;
     ioc_klass->io_set_cork = tls_set_cork;
     ioc_klass->io_set_delay = tls_set_delay;
+    ioc_klass->io_bound_send_queue = tls_bound_send_queue;
+    ioc_klass->io_bound_receive_queue = tls_bound_receive_queue;
     ioc_klass->io_poll_fd = tls_poll_fd;
     ioc_klass->io_pending = tls_pending;
     ioc_klass->io_wait = tls_wait;

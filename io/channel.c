@@ -412,6 +412,24 @@ void qio_channel_set_delay(QIOChannel *ioc, bool enabled)
     }
 }
 
+void qio_channel_bound_send_queue(QIOChannel *ioc, size_t bytes)
+{
+    QIOChannelClass *klass = QIO_CHANNEL_GET_CLASS(ioc);
+
+    if (klass->io_bound_send_queue) {
+        klass->io_bound_send_queue(ioc, bytes);
+    }
+}
+
+void qio_channel_bound_receive_queue(QIOChannel *ioc, size_t bytes, uint64_t bytes_per_second)
+{
+    QIOChannelClass *klass = QIO_CHANNEL_GET_CLASS(ioc);
+
+    if (klass->io_bound_receive_queue) {
+        klass->io_bound_receive_queue(ioc, bytes, bytes_per_second);
+    }
+}
+
 void qio_channel_set_cork(QIOChannel *ioc, bool enabled)
 {
     QIOChannelClass *klass = QIO_CHANNEL_GET_CLASS(ioc);

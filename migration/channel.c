@@ -18,6 +18,7 @@
 #include "migration.h"
 #include "multifd.h"
 #include "options.h"
+#include "postcopy-incoming.h"
 #include "savevm.h"
 #include "socket.h"
 #include "tls.h"
@@ -194,7 +195,9 @@ static void channel_is_known(QIOChannel *ioc, bool is_main)
         refuse_channel(err);
         return;
     }
-    if (is_main) {
+    if (is_main && migrate_postcopy_preempt() && migration_has_main_channel()) {
+        postcopy_incoming_take_preempt(ioc, &err);
+    } else if (is_main) {
         migration_ioc_process_incoming(ioc, &err);
     } else {
         multifd_recv_new_channel(ioc, &err);
@@ -206,6 +209,28 @@ static void channel_is_known(QIOChannel *ioc, bool is_main)
     }
     if (migration_has_all_channels()) {
         migration_channel_stop_accepting();
+    }
+}
+
+/* The preempt channel says nothing until it has a page: it is the one that is left over. */
+static bool next_is_preempt(void)
+{
+    return migrate_postcopy_preempt() && migration_has_main_channel() &&
+           multifd_recv_has_all() && !postcopy_incoming_has_preempt();
+}
+
+static void find_preempt(void)
+{
+    GSList *oldest = g_slist_last(unknown_channels);
+
+    if (oldest && next_is_preempt()) {
+        UnknownChannel *u = oldest->data;
+        QIOChannel *ioc = u->ioc;
+
+        object_ref(OBJECT(ioc));
+        unknown_channel_free(u);
+        channel_is_known(ioc, true);
+        object_unref(OBJECT(ioc));
     }
 }
 
@@ -253,6 +278,7 @@ static gboolean data_arrived(QIOChannel *ioc, GIOCondition condition, gpointer o
         unknown_channel_free(u);
         channel_is_known(ioc, ldl_be_p(magic) != MULTIFD_MAGIC);
         object_unref(OBJECT(ioc));
+        find_preempt();
     } else if ((len > 0 && len < (ssize_t)sizeof(magic) && !gone) ||
                (len == QIO_CHANNEL_ERR_BLOCK && !gone)) {
         /* A part is there, so polling would return at once; the rest is on its way. */
@@ -285,7 +311,7 @@ void migration_channel_process_incoming(QIOChannel *ioc)
         }
         return;
     }
-    if (!migrate_multifd()) {
+    if (!migrate_multifd() || next_is_preempt()) {
         channel_is_known(ioc, true);
         return;
     }

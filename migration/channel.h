@@ -76,6 +76,9 @@ void fd_start_outgoing_migration(MigrationState *s, const char *fdname, Error **
 void fd_start_incoming_migration(const char *fdname, Error **errp);
 void exec_start_outgoing_migration(MigrationState *s, strList *command, Error **errp);
 void exec_start_incoming_migration(strList *command, Error **errp);
+/* The channel alone, for a recovery; NULL with @errp set. The caller's reference. Any thread. */
+QIOChannel *fd_open_incoming_migration(const char *fdname, Error **errp);
+QIOChannel *exec_open_incoming_migration(strList *command, Error **errp);
 void file_start_outgoing_migration(MigrationState *s, FileMigrationArgs *file_args,
                                    Error **errp);
 void file_start_incoming_migration(FileMigrationArgs *file_args, Error **errp);

@@ -41,9 +41,14 @@ void exec_start_outgoing_migration(MigrationState *s, strList *command, Error **
     }
 }
 
+QIOChannel *exec_open_incoming_migration(strList *command, Error **errp)
+{
+    return spawn(command, "migration-exec-incoming", errp);
+}
+
 void exec_start_incoming_migration(strList *command, Error **errp)
 {
-    QIOChannel *ioc = spawn(command, "migration-exec-incoming", errp);
+    QIOChannel *ioc = exec_open_incoming_migration(command, errp);
 
     if (ioc) {
         migration_incoming_watch(ioc);

@@ -43,9 +43,14 @@ void fd_start_outgoing_migration(MigrationState *s, const char *fdname, Error **
     }
 }
 
+QIOChannel *fd_open_incoming_migration(const char *fdname, Error **errp)
+{
+    return open_fd(fdname, "migration-fd-incoming", errp);
+}
+
 void fd_start_incoming_migration(const char *fdname, Error **errp)
 {
-    QIOChannel *ioc = open_fd(fdname, "migration-fd-incoming", errp);
+    QIOChannel *ioc = fd_open_incoming_migration(fdname, errp);
 
     if (ioc) {
         migration_incoming_watch(ioc);

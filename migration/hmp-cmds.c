@@ -94,6 +94,28 @@ static void print_times(Monitor *mon, const MigrationInfo *info)
     }
 }
 
+static void print_latencies(Monitor *mon, const MigrationInfo *info)
+{
+    const char *separator = "";
+    int bucket = 0;
+
+    monitor_printf(mon, "postcopy latency: %" PRIu64 " ns\n", info->postcopy_latency);
+    monitor_printf(mon, "postcopy non-vcpu latency: %" PRIu64 " ns\n",
+                   info->postcopy_non_vcpu_latency);
+    monitor_puts(mon, "postcopy vcpu latency (ns): ");
+    for (uint64List *l = info->postcopy_vcpu_latency; l; l = l->next) {
+        monitor_printf(mon, "%s%" PRIu64, separator, l->value);
+        separator = ",";
+    }
+    monitor_puts(mon, "\npostcopy latency distribution:\n");
+    for (uint64List *l = info->postcopy_latency_dist; l; l = l->next, bucket++) {
+        if (l->value) {
+            monitor_printf(mon, "  %" PRIu64 " us to %" PRIu64 " us: %" PRIu64 "\n",
+                           UINT64_C(1) << bucket, UINT64_C(2) << bucket, l->value);
+        }
+    }
+}
+
 static void print_blocktime(Monitor *mon, const MigrationInfo *info)
 {
     const char *separator = "";
@@ -108,6 +130,9 @@ static void print_blocktime(Monitor *mon, const MigrationInfo *info)
             separator = ",";
         }
         monitor_puts(mon, "\n");
+    }
+    if (info->has_postcopy_latency) {
+        print_latencies(mon, info);
     }
 }
 

@@ -13,6 +13,9 @@
 #include "migration/global_state.h"
 #include "multifd.h"
 #include "options.h"
+#include "postcopy-blocktime.h"
+#include "postcopy-incoming.h"
+#include "postcopy-recover.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-migration.h"
@@ -71,7 +74,8 @@ bool migration_has_main_channel(void)
 
 bool migration_has_all_channels(void)
 {
-    return current_incoming.main_seen && (!migrate_multifd() || multifd_recv_all_channels_created());
+    return current_incoming.main_seen && postcopy_incoming_has_preempt() &&
+           (!migrate_multifd() || multifd_recv_all_channels_created());
 }
 
 /* Give back what the load used.  The thread has ended or is about to.  BQL. */
@@ -83,14 +87,10 @@ static void incoming_destroy(MigrationIncomingState *mis)
         qemu_thread_join(&mis->thread);
         mis->thread_created = false;
     }
+    postcopy_incoming_cleanup();
     multifd_recv_cleanup();
     qemu_loadvm_state_cleanup();
-    WITH_QEMU_LOCK_GUARD(&mis->rp_mutex) {
-        if (mis->to_src_file) {
-            qemu_fclose(mis->to_src_file);
-            mis->to_src_file = NULL;
-        }
-    }
+    migration_incoming_close_return_path(mis);
     WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
         f = mis->from_src_file;
         mis->from_src_file = NULL;
@@ -106,7 +106,7 @@ static void incoming_destroy(MigrationIncomingState *mis)
  * Its disks are ours when it runs, with or without capability late-block-activate: as in QEMU 10.0,
  * where the capability has lost its effect too.
  */
-static void incoming_start_guest(void)
+static void start_guest(void)
 {
     if (!global_state_received() || runstate_is_live(global_state_get_runstate())) {
         if (autostart) {
@@ -136,7 +136,9 @@ void migration_incoming_note_device(bool loaded)
 
 void migration_incoming_note_end(void)
 {
-    current_incoming.end_seen = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+    if (!current_incoming.end_seen) { /* in postcopy RUN comes first */
+        current_incoming.end_seen = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
+    }
 }
 
 /* What of the downtime was spent here. */
@@ -163,6 +165,38 @@ static void note_start(MigrationIncomingState *mis)
     }
 }
 
+void migration_incoming_start_guest(void)
+{
+    start_guest();
+    note_start(&current_incoming);
+    current_incoming.decided = true;
+}
+
+void migration_incoming_postcopy_completed(void)
+{
+    MigrationIncomingState *mis = &current_incoming;
+
+    mis->total_time = qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - mis->start_time;
+    migrate_set_state(&mis->state, MIGRATION_STATUS_POSTCOPY_ACTIVE, MIGRATION_STATUS_COMPLETED);
+    incoming_destroy(mis);
+}
+
+static void set_failed(MigrationIncomingState *mis)
+{
+    static const MigrationStatus from[] = {
+        MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_POSTCOPY_ACTIVE, MIGRATION_STATUS_POSTCOPY_PAUSED,
+    };
+
+    /* While it is being resumed, it is half-way between two. */
+    migrate_set_state(&mis->state, MIGRATION_STATUS_POSTCOPY_RECOVER,
+                      MIGRATION_STATUS_POSTCOPY_PAUSED);
+    for (size_t i = 0; i < ARRAY_SIZE(from); i++) {
+        if (migrate_set_state(&mis->state, from[i], MIGRATION_STATUS_FAILED)) {
+            return;
+        }
+    }
+}
+
 static void stop_waiting_to_tell(MigrationIncomingState *mis)
 {
     if (mis->shut_watch) {
@@ -181,7 +215,8 @@ static void incoming_end(MigrationIncomingState *mis)
         incoming_destroy(mis);
         return;
     }
-    migrate_set_state(&mis->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_FAILED);
+    postcopy_incoming_stop();
+    set_failed(mis);
     incoming_destroy(mis);
     WITH_QEMU_LOCK_GUARD(&mis->error_mutex) {
         error_report("load of migration failed: %s", error_get_pretty(mis->error));
@@ -243,11 +278,14 @@ static void incoming_done_bh(void *opaque)
     }
     if (mis->load_result == 0) {
         multifd_recv_cleanup(); /* no page may come any more: from here on they are the guest's */
-        incoming_start_guest();
-        note_start(mis);
+        migration_incoming_start_guest();
     }
     mis->decided = true;
-    tell_source_and_end(mis);
+    if (mis->load_result < 0 && postcopy_incoming_switched()) {
+        incoming_end(mis); /* postcopy_incoming_load_failed() has told it */
+    } else {
+        tell_source_and_end(mis);
+    }
 }
 
 static gboolean incoming_done_idle(gpointer opaque)
@@ -282,6 +320,10 @@ static void *load_thread(void *opaque)
     Error *err = NULL;
 
     mis->load_result = qemu_loadvm_state(mis->from_src_file, &err);
+    if (mis->load_result == LOADVM_QUIT) {
+        postcopy_incoming_load_thread_done();
+        return NULL;
+    }
     if (mis->load_result == 0 && !ram_stream_check_arrived(&err)) {
         mis->load_result = -EINVAL;
     }
@@ -296,6 +338,7 @@ static void *load_thread(void *opaque)
             }
         }
         error_free(err);
+        postcopy_incoming_load_failed();
     }
     if (migrate_multifd()) {
         g_idle_add(incoming_done_idle, mis); /* first, whoever has come by now is heard */
@@ -355,12 +398,12 @@ void qmp_migrate_incoming(const char *uri, bool has_channels, MigrationChannelLi
 {
     MigrationIncomingState *mis = &current_incoming;
 
-    if (!runstate_check(RUN_STATE_INMIGRATE)) {
-        error_setg(errp, "'-incoming' was not specified on the command line");
-        return;
-    }
     if (mis->started) {
         error_setg(errp, "The incoming migration has already been started");
+        return;
+    }
+    if (!runstate_check(RUN_STATE_INMIGRATE)) {
+        error_setg(errp, "'-incoming' was not specified on the command line");
         return;
     }
     mis->exit_on_error = has_exit_on_error ? exit_on_error : true;
@@ -381,6 +424,11 @@ void migration_incoming_fill_info(MigrationInfo *info)
         info->has_total_time = true;
         info->total_time = mis->total_time;
         info->x_downtime = downtime_here(mis);
+        postcopy_blocktime_fill_info(info);
+    } else if (state == MIGRATION_STATUS_POSTCOPY_PAUSED ||
+               state == MIGRATION_STATUS_POSTCOPY_RECOVER) {
+        info->socket_address = postcopy_recover_socket_addresses();
+        info->has_socket_address = info->socket_address;
     } else if (state != MIGRATION_STATUS_FAILED && migration_channel_socket_addresses()) {
         info->has_socket_address = true;
         info->socket_address = QAPI_CLONE(SocketAddressList, migration_channel_socket_addresses());
@@ -391,19 +439,34 @@ void migration_incoming_fill_info(MigrationInfo *info)
     }
 }
 
+bool migration_incoming_guest_incomplete(void)
+{
+    return postcopy_incoming_guest_incomplete();
+}
+
 void migration_incoming_shutdown(void)
 {
     MigrationIncomingState *mis = &current_incoming;
 
     migration_channel_stop_listening();
+    postcopy_recover_end(); /* its thread takes no BQL */
     stop_waiting_to_tell(mis);
+    if (postcopy_incoming_guest_incomplete()) {
+        postcopy_incoming_abandon();
+        return;
+    }
     if (mis->thread_created) {
-        if (!mis->decided) {
+        if (!mis->decided && !postcopy_incoming_guest_told()) {
             migrate_try_send_rp_shut(mis, 1); /* the guest will not run here, whatever has come */
         }
-        qemu_file_shutdown(mis->from_src_file);
+        WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
+            if (mis->from_src_file) {
+                qemu_file_shutdown(mis->from_src_file);
+            }
+        }
         multifd_recv_shutdown();
         bql_unlock(); /* the thread may be about to take it */
+        postcopy_incoming_stop();
         qemu_thread_join(&mis->thread);
         bql_lock();
         mis->thread_created = false;

@@ -15,6 +15,7 @@
 #include "migration/global_state.h"
 #include "multifd.h"
 #include "options.h"
+#include "postcopy.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-migration.h"
 #include "qapi/qapi-visit-migration.h"
@@ -67,6 +68,7 @@ static void migration_instance_init(Object *obj)
     qemu_sem_init(&s->rate_limit_sem, 0);
     qemu_sem_init(&s->pause_sem, 0);
     qemu_sem_init(&s->rp_sem, 0);
+    migration_postcopy_init(s);
 }
 
 static void migration_instance_finalize(Object *obj)
@@ -78,6 +80,7 @@ static void migration_instance_finalize(Object *obj)
     qemu_sem_destroy(&s->rate_limit_sem);
     qemu_sem_destroy(&s->pause_sem);
     qemu_sem_destroy(&s->rp_sem);
+    migration_postcopy_finalize(s);
     error_free(s->error);
     g_free(s->hostname);
     g_free(s->parameters.tls_creds);
@@ -134,8 +137,10 @@ void migration_shutdown(void)
         if (s->to_dst_file) {
             qemu_file_shutdown(s->to_dst_file);
         }
+        postcopy_preempt_shutdown(s);
         multifd_send_shutdown();
     }
+    migration_postcopy_quit(s);
     if (s->thread_created) {
         bql_unlock();
         qemu_thread_join(&s->thread);
@@ -203,6 +208,14 @@ void migrate_set_error(MigrationState *s, const Error *error)
     if (!s->error) {
         s->error = error_copy(error);
     }
+}
+
+void migrate_replace_error(MigrationState *s, const Error *error)
+{
+    QEMU_LOCK_GUARD(&s->error_mutex);
+
+    error_free(s->error);
+    s->error = error ? error_copy(error) : NULL;
 }
 
 void migrate_append_error(MigrationState *s, const char *text)
@@ -310,8 +323,7 @@ void migrate_del_blocker(Error **reasonp)
 static bool migrate_prepare(MigrationState *s, bool resume, Error **errp)
 {
     if (resume) {
-        error_setg(errp, "Cannot resume if there is no paused migration");
-        return false;
+        return migration_postcopy_resume_begin(s, errp);
     }
     if (migration_is_running()) {
         error_setg(errp, "There's a migration process in progress");
@@ -321,8 +333,18 @@ static bool migrate_prepare(MigrationState *s, bool resume, Error **errp)
         error_setg(errp, "Guest is waiting for an incoming migration");
         return false;
     }
+    if (migration_incoming_in_use()) {
+        error_setg(errp, "An incoming migration is in progress: in postcopy the guest runs before all "
+                   "of its memory has come");
+        return false;
+    }
     if (runstate_check(RUN_STATE_POSTMIGRATE)) {
         error_setg(errp, "Can't migrate the vm that was paused due to previous migration");
+        return false;
+    }
+    if (migrate_postcopy_ram() && migrate_multifd() && migrate_multifd_flush_after_each_section()) {
+        error_setg(errp, "Postcopy is not compatible with multifd where "
+                   "multifd-flush-after-each-section is on: such a destination cannot end postcopy");
         return false;
     }
     if (qemu_savevm_state_blocked(errp)) {
@@ -345,6 +367,7 @@ static void migrate_init(MigrationState *s)
         g_clear_pointer(&s->error, error_free);
     }
     s->committed = s->cancel_late = false;
+    migration_postcopy_reset(s);
     s->vm_old_state = -1;
     s->setup_time = s->total_time = s->downtime = 0;
     memset(s->step_ends, 0, sizeof(s->step_ends));
@@ -363,6 +386,10 @@ static void migrate_init(MigrationState *s)
 /* It failed before there was a thread. */
 static void migration_fail_early(MigrationState *s, const Error *err)
 {
+    if (qatomic_read(&s->state) == MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP) {
+        migration_postcopy_resume_connected(s, error_copy(err));
+        return;
+    }
     migrate_set_error(s, err);
     if (!migrate_set_state(&s->state, MIGRATION_STATUS_SETUP, MIGRATION_STATUS_FAILED)) {
         migrate_set_state(&s->state, MIGRATION_STATUS_CANCELLING, MIGRATION_STATUS_CANCELLED);
@@ -388,6 +415,10 @@ void migration_connect(MigrationState *s, Error *error_in)
 {
     Error *err = error_in;
 
+    if (qatomic_read(&s->state) == MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP) {
+        migration_postcopy_resume_connected(s, err);
+        return;
+    }
     if (!err && qatomic_read(&s->state) == MIGRATION_STATUS_CANCELLING) {
         error_setg(&err, "cancelled");
     }
@@ -402,7 +433,7 @@ void migration_connect(MigrationState *s, Error *error_in)
         error_free(err);
         return;
     }
-    if (migrate_return_path()) {
+    if (migration_uses_return_path()) {
         open_return_path_on_source(s);
     }
     s->thread_created = true;
@@ -417,19 +448,23 @@ void qmp_migrate(const char *uri, bool has_channels, MigrationChannelList *chann
     Error *err = NULL;
 
     if (!migrate_channels_parse(uri, has_channels, channels, &channel, NULL, errp) ||
-        !migration_channels_and_transport_compatible(channel->addr, errp) ||
-        !migrate_prepare(s, has_resume && resume, errp)) {
+        !migration_channels_and_transport_compatible(channel->addr, errp)) {
         return;
     }
-    if (migrate_return_path() && channel->addr->transport == MIGRATION_ADDRESS_TYPE_FILE) {
-        error_setg(errp, "Migration to a file has no return path: turn capability 'return-path' "
-                   "off");
+    if (migration_uses_return_path() && channel->addr->transport == MIGRATION_ADDRESS_TYPE_FILE) {
+        error_setg(errp, "Migration to a file has no return path: turn capability '%s' off",
+                   migrate_postcopy_ram() ? "postcopy-ram" : "return-path");
         return;
     }
-    if (!migration_yank_register(errp)) {
+    if (!migrate_prepare(s, has_resume && resume, errp)) {
         return;
     }
-    migrate_init(s);
+    if (!resume) {
+        if (!migration_yank_register(errp)) {
+            return;
+        }
+        migrate_init(s);
+    }
     migration_channel_start_outgoing(s, channel->addr, &err);
     if (err) {
         migration_fail_early(s, err);
@@ -452,6 +487,7 @@ void migration_cleanup(MigrationState *s)
         g_source_remove(s->give_up_timer);
         s->give_up_timer = 0;
     }
+    migration_postcopy_cleanup(s);
     qemu_savevm_state_cleanup();
     WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
         f = s->to_dst_file;
@@ -474,7 +510,7 @@ static gboolean give_up(gpointer opaque)
 
     s->give_up_timer = 0;
     QEMU_LOCK_GUARD(&s->qemu_file_lock);
-    if (s->to_dst_file) {
+    if (s->to_dst_file && qatomic_read(&s->state) == MIGRATION_STATUS_DEVICE) {
         qatomic_set(&s->cancel_late, true);
         qemu_file_shutdown(s->to_dst_file);
     }
@@ -509,6 +545,7 @@ static bool cancel_run(MigrationState *s)
     qemu_sem_post(&s->rate_limit_sem);
     qemu_sem_post(&s->rp_sem);
     multifd_send_shutdown();
+    postcopy_preempt_shutdown(s);
     if (s->to_dst_file) {
         qemu_file_shutdown(s->to_dst_file);
         return false;
@@ -529,7 +566,13 @@ void migration_cancel(void)
 
 void qmp_migrate_cancel(Error **errp)
 {
-    migration_cancel();
+    MigrationState *s = migrate_get_current();
+
+    if (migration_status_is_postcopy(qatomic_read(&s->state))) {
+        migration_postcopy_take_back(s, errp);
+    } else {
+        migration_cancel();
+    }
 }
 
 void qmp_migrate_continue(MigrationStatus state, Error **errp)
@@ -546,19 +589,19 @@ void qmp_migrate_continue(MigrationStatus state, Error **errp)
 
 void qmp_migrate_start_postcopy(Error **errp)
 {
-    /* The capability cannot be enabled as long as postcopy is not built in; that error says so. */
-    error_setg(errp, "Enable postcopy with migrate_set_capability before the start of migration");
-}
+    MigrationState *s = migrate_get_current();
 
-void qmp_migrate_pause(Error **errp)
-{
-    error_setg(errp, "migrate-pause is currently only supported during postcopy-active or "
-               "postcopy-recover state");
-}
-
-void qmp_migrate_recover(const char *uri, Error **errp)
-{
-    error_setg(errp, "Migrate recover can only be run when postcopy is paused.");
+    if (!migrate_postcopy_ram()) {
+        error_setg(errp, "Enable postcopy with migrate_set_capability before the start of "
+                   "migration");
+        return;
+    }
+    if (qatomic_read(&s->state) == MIGRATION_STATUS_NONE) {
+        error_setg(errp, "Postcopy must be started after migration has been started");
+        return;
+    }
+    qatomic_set(&s->postcopy.start, true);
+    qemu_sem_post(&s->rate_limit_sem); /* it may sleep for max-bandwidth's sake */
 }
 
 /* query-migrate */
@@ -623,15 +666,14 @@ static void fill_times(MigrationInfo *info, MigrationState *s, int state)
     info->has_setup_time = true;
     info->setup_time = s->setup_time;
     info->has_total_time = true;
-    if (state == MIGRATION_STATUS_COMPLETED) {
-        info->total_time = s->total_time;
+    info->total_time = migration_is_active_state(state)
+                           ? qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - s->start_time
+                           : s->total_time;
+    if (state == MIGRATION_STATUS_COMPLETED || migration_status_is_postcopy(state)) {
         info->has_downtime = true;
         info->downtime = s->downtime;
         info->x_downtime = downtime_of_steps(s->step_ends);
     } else {
-        info->total_time = migration_is_active_state(state)
-                               ? qemu_clock_get_ms(QEMU_CLOCK_REALTIME) - s->start_time
-                               : s->total_time;
         info->has_expected_downtime = true;
         info->expected_downtime = s->expected_downtime;
     }
@@ -661,7 +703,7 @@ static void fill_source_info(MigrationInfo *info, MigrationState *s)
     info->has_status = true;
     info->status = state;
     QEMU_LOCK_GUARD(&s->error_mutex);
-    if (s->error && (state == MIGRATION_STATUS_FAILED ||
+    if (s->error && (state == MIGRATION_STATUS_FAILED || migration_status_is_postcopy(state) ||
                      (state == MIGRATION_STATUS_CANCELLED && s->committed))) {
         info->error_desc = g_strdup(error_get_pretty(s->error));
     }

@@ -70,7 +70,24 @@ struct MigrationState {
         bool switchover_acked; /* atomic */
         uint32_t last_pong; /* atomic */
         bool peer_is_out; /* the destination certainly does not run the guest; after the join */
+        bool resume_acked; /* atomic: RESUME_ACK has come */
+        bool ended; /* atomic: the thread reads no more */
     } rp_state;
+
+    /* See postcopy.c. */
+    struct {
+        bool start;           /* atomic: migrate-start-postcopy was given */
+        bool answered;        /* atomic: whether RUN goes apart is known… */
+        bool run_apart;       /* …and if so it is this */
+        bool devices_loaded;  /* atomic: the destination said so */
+        bool met_again;       /* atomic: after a pause it has said what it has */
+        bool switched;        /* the switch has begun; migration thread, and after its end */
+        bool end_sent;        /* atomic: the last byte is out, or nearly so */
+        bool quit;            /* atomic: a paused thread shall end */
+        bool resumed;         /* atomic: to_dst_file is a new channel for a paused thread */
+        QemuSemaphore paused_sem; /* of a paused thread: quit, resumed or the status has changed */
+        QEMUFile *preempt_file; /* under qemu_file_lock; made by the migration thread */
+    } postcopy;
 
     QemuThread thread;
     bool thread_created; /* BQL */
@@ -116,6 +133,8 @@ struct MigrationIncomingState {
     QEMUFile *from_src_file;
     /* Return path; under rp_mutex. */
     QEMUFile *to_src_file;
+    bool requests_allowed;              /* pages may be asked for */
+    RAMBlock *last_requested_block;     /* that was named last in a request */
     QemuMutex rp_mutex;
     int state; /* atomic, through migrate_set_state */
     QemuMutex error_mutex;
@@ -146,6 +165,8 @@ void migration_cleanup(MigrationState *s);
 void migrate_set_error(MigrationState *s, const Error *error); /* keeps the first */
 /* Adds what follows from the error. */
 void migrate_append_error(MigrationState *s, const char *text);
+/* Another one than before, or NULL: there is none any more. */
+void migrate_replace_error(MigrationState *s, const Error *error);
 void migration_cancel(void);
 /* The attempt to connect that is going on, if one is, has failed.  Main thread, BQL. */
 void migration_fail_connecting(void);
@@ -169,6 +190,8 @@ bool migration_yank_register(Error **errp);
 void migration_yank_unregister(void);
 
 /* return-path.c */
+/* By capability return-path, or because postcopy cannot do without. */
+bool migration_uses_return_path(void);
 void open_return_path_on_source(MigrationState *s);
 /* Join the thread; with @fail the file is shut down first.  True when the path ended well. */
 bool close_return_path_on_source(MigrationState *s, bool fail);
@@ -187,6 +210,22 @@ bool migrate_rp_writable(MigrationIncomingState *mis);
 void migrate_try_send_rp_shut(MigrationIncomingState *mis, uint32_t value);
 void migrate_send_rp_pong(MigrationIncomingState *mis, uint32_t value);
 void migrate_send_rp_switchover_ack(MigrationIncomingState *mis);
+/* The wire's marks of a recovery. */
+#define MIGRATION_RESUME_ACK_VALUE 1
+#define MIGRATION_RECV_BITMAP_END 0x0123456789abcdefull
+void migrate_send_rp_resume_ack(MigrationIncomingState *mis);
+/* Which pages of the block are here. */
+void migrate_send_rp_recv_bitmap(MigrationIncomingState *mis, RAMBlock *rb);
+/* A host page that somebody waits for. Dropped where requests are not allowed (now). */
+typedef struct RAMPageRequest {
+    RAMBlock *rb;
+    uint64_t offset;
+} RAMPageRequest;
+void migrate_send_rp_req_pages(MigrationIncomingState *mis, const RAMPageRequest *requests,
+                               unsigned n);
+void migrate_rp_allow_requests(MigrationIncomingState *mis, bool allow);
+/* The connection is gone. */
+void migration_incoming_close_return_path(MigrationIncomingState *mis);
 
 /* incoming.c */
 void migration_incoming_init(void);
@@ -197,6 +236,10 @@ bool migration_has_main_channel(void);
 /* Including multifd's. */
 bool migration_has_all_channels(void);
 void migration_incoming_shutdown(void);
+/* All devices and pages that the guest needs to run are here.  Main thread, BQL. */
+void migration_incoming_start_guest(void);
+/* All of postcopy's stream is here.  Main thread, BQL. */
+void migration_incoming_postcopy_completed(void);
 /* For the parts of the downtime: the load thread is at a device's state, before or behind it… */
 void migration_incoming_note_device(bool loaded);
 /* …or at the end mark. */

@@ -18,6 +18,7 @@
 #include "migration.h"
 #include "multifd.h"
 #include "options.h"
+#include "postcopy-incoming.h"
 #include "qapi/error.h"
 #include "qemu/cutils.h"
 #include "qemu/lockable.h"
@@ -116,7 +117,8 @@ static void fail(RecvState *s, Error *err)
     bool first, have_main = true;
 
     g_mutex_lock(&recv_lock);
-    first = !s->err && !s->quit;
+    /* In postcopy they are of no use any more, and whoever broke them tells so by the main channel. */
+    first = !s->err && !s->quit && !(s->finished && postcopy_incoming_listening());
     if (first) {
         s->err = error_copy(err);
     }
@@ -582,6 +584,11 @@ bool multifd_recv_new_channel(QIOChannel *ioc, Error **errp)
     return true;
 }
 
+bool multifd_recv_has_all(void)
+{
+    return !state || state->arrived == state->count;
+}
+
 bool multifd_recv_all_channels_created(void)
 {
     return !state || state->settled;
@@ -596,7 +603,9 @@ static gboolean all_have_come(gpointer opaque)
 {
     if (state && state->synced) {
         state->settled = true;
-        migration_channel_stop_accepting();
+        if (migration_has_all_channels()) {
+            migration_channel_stop_accepting();
+        }
     }
     return G_SOURCE_REMOVE;
 }

@@ -99,7 +99,9 @@ uint64_t multifd_send_bytes_in_hand(void);
 void multifd_recv_setup(void);
 /* Another channel than the main one has come; it gets a thread. Main thread. */
 bool multifd_recv_new_channel(QIOChannel *ioc, Error **errp);
-/* All that were agreed on have come. */
+/* As many as were agreed on have come… */
+bool multifd_recv_has_all(void);
+/* …and it is certain that there are no more. */
 bool multifd_recv_all_channels_created(void);
 /*
  * On the load thread, where the main stream says so: waits until every channel has come to the same
@@ -107,7 +109,7 @@ bool multifd_recv_all_channels_created(void);
  */
 bool multifd_recv_sync_main(QEMUFile *f, Error **errp);
 /*
- * The main stream has ended: from here on no page may come. False if one has, behind the last
+ * The main stream has ended, or gone over to postcopy: from here on no page may come. False if one has, behind the last
  * synchronisation. On the load thread.
  */
 bool multifd_recv_finish(Error **errp);

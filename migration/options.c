@@ -8,6 +8,7 @@
 #include "dirtylimit.h"
 #include "migration.h"
 #include "options.h"
+#include "postcopy-ram.h"
 #include "qapi/clone-visitor.h"
 #include "qapi/error.h"
 #include "qapi/qapi-commands-migration.h"
@@ -16,6 +17,7 @@
 #include "qemu/units.h"
 #include "qom/object.h"
 #include "ram.h"
+#include "system/runstate.h"
 
 #define MAX_MIGRATE_DOWNTIME_SECONDS 2000
 #define MAX_MIGRATE_DOWNTIME (MAX_MIGRATE_DOWNTIME_SECONDS * 1000)
@@ -24,12 +26,9 @@
 static const char *const capability_unbuilt[MIGRATION_CAPABILITY__MAX] = {
     [MIGRATION_CAPABILITY_RDMA_PIN_ALL] = "RDMA",
     [MIGRATION_CAPABILITY_ZERO_BLOCKS] = "block migration",
-    [MIGRATION_CAPABILITY_POSTCOPY_RAM] = "postcopy",
     [MIGRATION_CAPABILITY_X_COLO] = "COLO",
     [MIGRATION_CAPABILITY_DIRTY_BITMAPS] = "migration of dirty bitmaps",
-    [MIGRATION_CAPABILITY_POSTCOPY_BLOCKTIME] = "postcopy",
     [MIGRATION_CAPABILITY_BACKGROUND_SNAPSHOT] = "taking a snapshot while the guest runs",
-    [MIGRATION_CAPABILITY_POSTCOPY_PREEMPT] = "postcopy",
     [MIGRATION_CAPABILITY_MAPPED_RAM] = "the mapped-ram file format",
 };
 
@@ -51,6 +50,7 @@ DEFINE_CAPABILITY(late_block_activate, LATE_BLOCK_ACTIVATE)
 DEFINE_CAPABILITY(multifd, MULTIFD)
 DEFINE_CAPABILITY(postcopy_ram, POSTCOPY_RAM)
 DEFINE_CAPABILITY(postcopy_preempt, POSTCOPY_PREEMPT)
+DEFINE_CAPABILITY(postcopy_blocktime, POSTCOPY_BLOCKTIME)
 DEFINE_CAPABILITY(mapped_ram, MAPPED_RAM)
 DEFINE_CAPABILITY(zero_copy_send, ZERO_COPY_SEND)
 DEFINE_CAPABILITY(xbzrle, XBZRLE)
@@ -68,6 +68,7 @@ DEFINE_GLOBAL(bool, should_send_vmdesc, send_vmdesc)
 DEFINE_GLOBAL(uint8_t, clear_bitmap_shift, clear_bitmap_shift)
 DEFINE_GLOBAL(bool, multifd_flush_after_each_section, multifd_flush_after_each_section)
 DEFINE_GLOBAL(uint64_t, max_bandwidth, parameters.max_bandwidth)
+DEFINE_GLOBAL(uint64_t, max_postcopy_bandwidth, parameters.max_postcopy_bandwidth)
 DEFINE_GLOBAL(uint64_t, avail_switchover_bandwidth, parameters.avail_switchover_bandwidth)
 DEFINE_GLOBAL(uint64_t, downtime_limit, parameters.downtime_limit)
 DEFINE_GLOBAL(uint64_t, xbzrle_cache_size, parameters.xbzrle_cache_size)
@@ -87,7 +88,21 @@ DEFINE_GLOBAL(MultiFDCompression, multifd_compression, parameters.multifd_compre
 DEFINE_GLOBAL(int, multifd_zlib_level, parameters.multifd_zlib_level)
 DEFINE_GLOBAL(int, multifd_zstd_level, parameters.multifd_zstd_level)
 DEFINE_GLOBAL(ZeroPageDetection, zero_page_detection, parameters.zero_page_detection)
-DEFINE_GLOBAL(const char *, tls_creds, parameters.tls_creds)
+
+/* Texts are read by any thread, when a channel is made. A leaf. */
+static GMutex texts_lock;
+
+#define DEFINE_TEXT(name)                                                          \
+    char *migrate_##name(void)                                                     \
+    {                                                                              \
+        g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&texts_lock);          \
+        const char *text = migrate_get_current()->parameters.name;                 \
+                                                                                   \
+        return text && *text ? g_strdup(text) : NULL;                              \
+    }
+DEFINE_TEXT(tls_creds)
+DEFINE_TEXT(tls_hostname)
+DEFINE_TEXT(tls_authz)
 
 /* Capabilities */
 
@@ -117,7 +132,6 @@ static bool check_combinations(const bool *caps, Error **errp)
 #define CAP(name) MIGRATION_CAPABILITY_##name
         {CAP(POSTCOPY_RAM), CAP(X_IGNORE_SHARED), false,
          "Postcopy is not compatible with ignore-shared"},
-        {CAP(POSTCOPY_RAM), CAP(MULTIFD), false, "Postcopy is not yet compatible with multifd"},
         {CAP(POSTCOPY_PREEMPT), CAP(POSTCOPY_RAM), true, "Postcopy preempt requires postcopy-ram"},
         {CAP(BACKGROUND_SNAPSHOT), CAP(POSTCOPY_RAM), false,
          "Background-snapshot is not compatible with postcopy-ram"},
@@ -170,6 +184,10 @@ static bool check_capabilities(const bool *caps, Error **errp)
         error_setg(errp, "Multifd is not compatible with xbzrle");
         return false;
     }
+    if (caps[MIGRATION_CAPABILITY_COMPRESS] && caps[MIGRATION_CAPABILITY_POSTCOPY_PREEMPT]) {
+        error_setg(errp, "Postcopy preempt not compatible with compress");
+        return false;
+    }
     if (caps[MIGRATION_CAPABILITY_COMPRESS] &&
         (caps[MIGRATION_CAPABILITY_MULTIFD] || caps[MIGRATION_CAPABILITY_XBZRLE])) {
         error_setg(errp, "%s is not compatible with compress",
@@ -191,6 +209,17 @@ static bool check_capabilities(const bool *caps, Error **errp)
     return check_zero_copy(caps, params, errp);
 }
 
+/* Not of the source, which needs nothing of this kind. */
+static bool check_destination(const bool *caps, Error **errp)
+{
+    if (caps[MIGRATION_CAPABILITY_POSTCOPY_RAM] && runstate_check(RUN_STATE_INMIGRATE) &&
+        !migrate_postcopy_ram() && !postcopy_ram_host_supported(errp)) {
+        error_prepend(errp, "Postcopy is not supported: ");
+        return false;
+    }
+    return true;
+}
+
 void qmp_migrate_set_capabilities(MigrationCapabilityStatusList *params, Error **errp)
 {
     MigrationState *s = migrate_get_current();
@@ -204,7 +233,7 @@ void qmp_migrate_set_capabilities(MigrationCapabilityStatusList *params, Error *
     for (MigrationCapabilityStatusList *l = params; l; l = l->next) {
         caps[l->value->capability] = l->value->state;
     }
-    if (check_capabilities(caps, errp)) {
+    if (check_capabilities(caps, errp) && check_destination(caps, errp)) {
         memcpy(s->capabilities, caps, sizeof(caps));
     }
 }
@@ -455,7 +484,9 @@ void qmp_migrate_set_parameters(MigrateSetParameters *params, Error **errp)
         /* Numbers take effect at once; the strings are only read when a channel is made. */
         MigrationParameters old = s->parameters;
 
+        g_mutex_lock(&texts_lock);
         s->parameters = *now;
+        g_mutex_unlock(&texts_lock);
         *now = old;
         migration_rate_reset(s);
         dirtylimit_migration_update();

@@ -21,6 +21,7 @@ bool migrate_late_block_activate(void);
 bool migrate_multifd(void);
 bool migrate_postcopy_ram(void);
 bool migrate_postcopy_preempt(void);
+bool migrate_postcopy_blocktime(void);
 bool migrate_mapped_ram(void);
 bool migrate_zero_copy_send(void);
 bool migrate_xbzrle(void);
@@ -39,6 +40,7 @@ bool migrate_multifd_flush_after_each_section(void);
 
 /* Parameters. */
 uint64_t migrate_max_bandwidth(void);
+uint64_t migrate_max_postcopy_bandwidth(void);
 uint64_t migrate_avail_switchover_bandwidth(void);
 uint64_t migrate_downtime_limit(void); /* ms */
 uint64_t migrate_xbzrle_cache_size(void);
@@ -58,7 +60,10 @@ MultiFDCompression migrate_multifd_compression(void);
 int migrate_multifd_zlib_level(void);
 int migrate_multifd_zstd_level(void);
 ZeroPageDetection migrate_zero_page_detection(void);
-const char *migrate_tls_creds(void);
+/* Copies, or NULL where nothing is said. Any thread. */
+char *migrate_tls_creds(void);
+char *migrate_tls_hostname(void);
+char *migrate_tls_authz(void);
 
 /* For the object of type "migration" (migration.c). */
 void migrate_params_init(MigrationParameters *params);

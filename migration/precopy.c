@@ -19,6 +19,8 @@
 #include "migration/global_state.h"
 #include "multifd.h"
 #include "options.h"
+#include "postcopy.h"
+#include "precopy.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
 #include "qemu/lockable.h"
@@ -80,10 +82,13 @@ bool migration_guest_is_stopped(void)
     return qatomic_read(&migrate_get_current()->downtime_start) != 0;
 }
 
-/* Over all channels. */
+/* Over all channels.  Migration thread. */
 static uint64_t bytes_sent(QEMUFile *f)
 {
-    return qemu_file_transferred(f) + stat64_get(&mig_stats.multifd_bytes);
+    QEMUFile *preempt = migrate_get_current()->postcopy.preempt_file;
+
+    return qemu_file_transferred(f) + stat64_get(&mig_stats.multifd_bytes) +
+           (preempt ? qemu_file_transferred(preempt) : 0);
 }
 
 uint64_t migration_rate_left(QEMUFile *f)
@@ -139,7 +144,7 @@ static bool window_tells_bandwidth(MigrationState *s)
 }
 
 /* Close the window if it is over: measure, and begin the next. */
-static void update_window(MigrationState *s)
+void migration_update_window(MigrationState *s)
 {
     int64_t now = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     int64_t spent = now - s->window_start;
@@ -171,6 +176,14 @@ static void update_window(MigrationState *s)
     s->window_start = now;
 }
 
+void migration_begin_window(MigrationState *s)
+{
+    s->window_start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
+    s->window_bytes = bytes_sent(s->to_dst_file);
+    s->window_pages = pages_sent();
+    s->window_zero_pages = stat64_get(&mig_stats.zero_pages);
+}
+
 /* Before the first window is over: what there is to go by after a few milliseconds. */
 static void estimate_early(MigrationState *s)
 {
@@ -197,7 +210,7 @@ static void wait_for_window(MigrationState *s)
     }
 }
 
-static void step_done(MigrationState *s, DowntimeStep step)
+void migration_step_done(MigrationState *s, DowntimeStep step)
 {
     static const char *const names[] = {
         [DOWNTIME_STEP_STOP] = "guest stopped",
@@ -233,11 +246,11 @@ static bool hold_guest(MigrationState *s, int attempt)
     qemu_savevm_state_pending_exact(&must, &can);
     bql_lock();
     s->pending_bytes = must + can;
-    if (must <= s->threshold || attempt >= HOLD_ATTEMPTS) {
+    if (must + can <= s->threshold || attempt >= HOLD_ATTEMPTS) {
         return true;
     }
     trace(migration_hold_refused, "attempt %d: %" PRIu64 " bytes left, %" PRIu64 " fit", attempt,
-          must, s->threshold);
+          must + can, s->threshold);
     if (runstate_is_running()) {
         resume_all_vcpus();
     }
@@ -245,7 +258,7 @@ static bool hold_guest(MigrationState *s, int attempt)
 }
 
 /* pause-before-switchover: tell, and wait for migrate-continue.  BQL, dropped while waiting. */
-static bool pause_before_switchover(MigrationState *s)
+bool migration_pause_before_switchover(MigrationState *s)
 {
     if (!migrate_pause_before_switchover()) {
         return migrate_set_state(&s->state, MIGRATION_STATUS_ACTIVE, MIGRATION_STATUS_DEVICE);
@@ -277,12 +290,12 @@ static bool wait_until_loaded(MigrationState *s, Error **errp)
     bool ok;
 
     bql_unlock();
-    if (migrate_return_path()) {
+    if (migration_uses_return_path()) {
         qemu_savevm_send_ping(f, PING_ALL_SENT);
     }
     ok = qemu_fflush(f) >= 0 &&
-         (!migrate_return_path() || migration_wait_for_pong(s, PING_ALL_SENT));
-    step_done(s, DOWNTIME_STEP_TRANSFER);
+         (!migration_uses_return_path() || migration_wait_for_pong(s, PING_ALL_SENT));
+    migration_step_done(s, DOWNTIME_STEP_TRANSFER);
     bql_lock();
     if (!ok) {
         qemu_file_get_error_obj(f, errp);
@@ -328,10 +341,10 @@ static bool send_rest(MigrationState *s, Error **errp)
     if (qatomic_read(&s->state) != MIGRATION_STATUS_DEVICE) {
         return false;
     }
-    if (qemu_savevm_state_complete_precopy_iterable(f, errp) < 0) {
+    if (qemu_savevm_state_complete_precopy_iterable(f, false, errp) < 0) {
         return false;
     }
-    step_done(s, DOWNTIME_STEP_RAM);
+    migration_step_done(s, DOWNTIME_STEP_RAM);
     cpu_synchronize_all_states();
     if (!cpus_check_register_errors(errp)) {
         return false;
@@ -341,7 +354,7 @@ static bool send_rest(MigrationState *s, Error **errp)
         object_unref(OBJECT(devices));
         return false;
     }
-    step_done(s, DOWNTIME_STEP_DEVICES);
+    migration_step_done(s, DOWNTIME_STEP_DEVICES);
     bql_unlock();
     qemu_put_buffer(f, devices->data, devices->usage);
     bql_lock();
@@ -392,7 +405,7 @@ static bool close_command(MigrationState *s, Error **errp)
  * For good. What is stored is the state that it was in before; a guest that fell asleep while its
  * CPUs were being stopped counts as suspended.  BQL.
  */
-static bool stop_guest(MigrationState *s, Error **errp)
+bool migration_stop_guest(MigrationState *s, Error **errp)
 {
     int ret;
 
@@ -402,7 +415,7 @@ static bool stop_guest(MigrationState *s, Error **errp)
         s->vm_old_state = RUN_STATE_SUSPENDED;
     }
     global_state_store_state(s->vm_old_state);
-    step_done(s, DOWNTIME_STEP_STOP);
+    migration_step_done(s, DOWNTIME_STEP_STOP);
     if (ret < 0) {
         error_setg_errno(errp, -ret, "the guest's disks could not be flushed");
     }
@@ -435,8 +448,8 @@ static SwitchResult switch_over(MigrationState *s, int attempt)
     }
     qatomic_set(&s->downtime_start, held_at);
     foretell(s);
-    ok = stop_guest(s, &err) && pause_before_switchover(s);
-    step_done(s, DOWNTIME_STEP_PAUSE);
+    ok = migration_stop_guest(s, &err) && migration_pause_before_switchover(s);
+    migration_step_done(s, DOWNTIME_STEP_PAUSE);
     if (ok) {
         ok = send_rest(s, &err);
     }
@@ -459,7 +472,7 @@ static SwitchResult switch_over(MigrationState *s, int attempt)
         }
         return SWITCH_FAILED;
     }
-    step_done(s, DOWNTIME_STEP_END);
+    migration_step_done(s, DOWNTIME_STEP_END);
     s->downtime = DIV_ROUND_UP(s->step_ends[DOWNTIME_STEP_END], SCALE_MS / SCALE_US);
     return SWITCH_DONE;
 }
@@ -525,6 +538,9 @@ static bool run_rounds(MigrationState *s)
         if (qemu_file_get_error(s->to_dst_file)) {
             return false;
         }
+        if (postcopy_is_due(s)) {
+            return migration_run_postcopy(s);
+        }
         qemu_savevm_state_pending_estimate(&must, &can);
         s->pending_bytes = must + can;
         estimate_early(s);
@@ -561,7 +577,7 @@ static bool run_rounds(MigrationState *s)
         if (migration_rate_exceeded(s->to_dst_file)) {
             wait_for_window(s);
         }
-        update_window(s);
+        migration_update_window(s);
     }
     return false;
 }
@@ -571,10 +587,18 @@ static bool set_up(MigrationState *s)
     int64_t start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     Error *err = NULL;
 
+    if (migrate_postcopy_preempt() && s->preempt_pre_7_2 && !postcopy_preempt_connect(s, &err)) {
+        migrate_set_error(s, err);
+        error_free(err);
+        return false;
+    }
     qemu_savevm_state_header(s->to_dst_file);
-    if (migrate_return_path()) {
+    if (migration_uses_return_path()) {
         qemu_savevm_send_open_return_path(s->to_dst_file);
         qemu_savevm_send_ping(s->to_dst_file, 1);
+    }
+    if (migrate_postcopy_ram()) {
+        postcopy_announce(s);
     }
     if (qemu_savevm_state_setup(s->to_dst_file, &err) < 0) {
         Error *reason = NULL;
@@ -603,7 +627,7 @@ static void finish(MigrationState *s, bool done)
     Error *err = NULL;
     int state;
 
-    if (!done) {
+    if (!done && s->to_dst_file) {
         if (qemu_file_get_error_obj(s->to_dst_file, &err)) {
             migrate_set_error(s, err);
             error_free(err);
@@ -619,7 +643,8 @@ static void finish(MigrationState *s, bool done)
     /* Rounded up as the downtime is, of which it is never less. */
     s->total_time = DIV_ROUND_UP(qemu_clock_get_ns(QEMU_CLOCK_REALTIME), SCALE_MS) - s->start_time;
     if (done) {
-        uint64_t bytes = bytes_sent(s->to_dst_file);
+        /* Written by all files that there were. */
+        uint64_t bytes = stat64_get(&mig_stats.main_bytes) + stat64_get(&mig_stats.multifd_bytes);
         int64_t spent = MAX(s->total_time - s->setup_time, 1);
 
         s->mbps = bytes * 8.0 / 1000 / spent;
@@ -628,7 +653,9 @@ static void finish(MigrationState *s, bool done)
         runstate_set(RUN_STATE_POSTMIGRATE);
     } else {
         qatomic_set(&s->downtime_start, 0);
-        if (s->committed) {
+        if (s->committed && s->postcopy.switched) {
+            /* The program ends while the guest, or a part of it, is elsewhere. */
+        } else if (s->committed) {
             /* The end mark is out, and what came of it nobody says: better no guest than two. */
             runstate_set(RUN_STATE_POSTMIGRATE);
             migrate_append_error(s, "the destination has the whole stream and may run the guest: "
@@ -644,9 +671,12 @@ static void finish(MigrationState *s, bool done)
      * this thread's end.
      */
     qemu_bh_schedule_oneshot(cleanup_bh, s);
+    if (s->postcopy.switched) {
+        qemu_system_reset_hold(false);
+    }
     if (done) {
-        migrate_set_state(&s->state, MIGRATION_STATUS_DEVICE, MIGRATION_STATUS_COMPLETED);
-    } else {
+        migrate_set_state(&s->state, qatomic_read(&s->state), MIGRATION_STATUS_COMPLETED);
+    } else if (!s->committed || !s->postcopy.switched) {
         if (s->cancel_late) {
             migrate_set_state(&s->state, MIGRATION_STATUS_DEVICE, MIGRATION_STATUS_CANCELLING);
         }
@@ -667,8 +697,7 @@ void *migration_thread(void *opaque)
     MigrationThread *info = migration_threads_add("mig/src/main", qemu_get_thread_id());
     bool done;
 
-    s->window_start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
-    s->window_bytes = s->window_pages = s->window_zero_pages = 0;
+    migration_begin_window(s);
     s->bandwidth = s->peak_bandwidth = s->burst_bandwidth = 0;
     s->threshold = 0;
     done = set_up(s) && run_rounds(s);

@@ -482,17 +482,45 @@ bool ram_compress_load_settle(RAMBlock *rb, uint64_t page, Error **errp)
     return !in || !in_work(rb, page) || ram_compress_load_flush(errp);
 }
 
-bool ram_compress_load_page(QEMUFile *f, RAMBlock *rb, uint64_t page, Error **errp)
+/* 0: the reason is in errp, or in the file. */
+static uint32_t load_length(QEMUFile *f, Error **errp)
 {
     uint32_t len = qemu_get_be32(f);
-    Item *item;
 
     if (qemu_file_get_error(f)) {
-        return false;
+        return 0;
     }
     if (!len || len > COMPRESSED_MAX) {
         error_setg(errp, "a compressed page has %u bytes, expected 1 to %u", len,
                    (unsigned)COMPRESSED_MAX);
+        return 0;
+    }
+    return len;
+}
+
+bool ram_compress_load_page_to(QEMUFile *f, uint8_t *to, Error **errp)
+{
+    uint32_t len = load_length(f, errp);
+    uLong used = len;
+    uLongf made = TARGET_PAGE_SIZE;
+    uint8_t data[COMPRESSED_MAX];
+
+    if (!len || qemu_get_buffer(f, data, len) < len) {
+        return false;
+    }
+    if (uncompress2(to, &made, data, &used) != Z_OK || made != TARGET_PAGE_SIZE || used != len) {
+        error_setg(errp, "its %u bytes do not decompress to a page", len);
+        return false;
+    }
+    return true;
+}
+
+bool ram_compress_load_page(QEMUFile *f, RAMBlock *rb, uint64_t page, Error **errp)
+{
+    uint32_t len = load_length(f, errp);
+    Item *item;
+
+    if (!len) {
         return false;
     }
     if (!in) {

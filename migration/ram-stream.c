@@ -16,6 +16,7 @@
 #include "migration.h"
 #include "multifd.h"
 #include "options.h"
+#include "postcopy-incoming.h"
 #include "qapi/error.h"
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
@@ -273,6 +274,16 @@ RAMBlock *ram_stream_find_block(const char *name, Error **errp)
     return rb;
 }
 
+bool ram_stream_blocks_loaded(void)
+{
+    return ls.blocks_loaded;
+}
+
+RAMBlock *ram_stream_last_block(void)
+{
+    return ls.block;
+}
+
 static bool is_untouched(RAMBlock *rb, uint64_t page)
 {
     return !test_bit(page, rb->touchedmap) &&
@@ -317,13 +328,22 @@ static int load_block_list(QEMUFile *f, uint64_t total)
     while (total) {
         Error *err = NULL;
         char name[256];
-        uint64_t length, address = 0;
+        uint64_t length, page_size = 0, address = 0;
         RAMBlock *rb;
 
         if (!qemu_get_counted_string(f, name)) {
             return qemu_file_get_error(f) ? -EIO : refuse(f, "a block has no name");
         }
         length = qemu_get_be64(f);
+        rb = qemu_ram_block_by_name(name);
+        if (!rb || !qemu_ram_is_migratable(rb)) {
+            return qemu_file_get_error(f) ? -EIO
+                   : refuse(f, "block '%s' (0x%" PRIx64 " bytes) does not exist in this machine",
+                            name, length);
+        }
+        if (postcopy_incoming_advised() && rb->page_size != qemu_real_host_page_size()) {
+            page_size = qemu_get_be64(f);
+        }
         if (migrate_ignore_shared()) {
             address = qemu_get_be64(f);
         }
@@ -331,10 +351,9 @@ static int load_block_list(QEMUFile *f, uint64_t total)
             return -EIO;
         }
         trace(ram_load_blocks, "'%s' 0x%" PRIx64, name, length);
-        rb = qemu_ram_block_by_name(name);
-        if (!rb || !qemu_ram_is_migratable(rb)) {
-            return refuse(f, "block '%s' (0x%" PRIx64 " bytes) does not exist in this machine",
-                          name, length);
+        if (page_size && page_size != rb->page_size) {
+            return refuse(f, "postcopy: block '%s' is made of pages of 0x%" PRIx64 " bytes in the source, "
+                          "but of 0x%zx here", name, page_size, rb->page_size);
         }
         if (migrate_ignore_shared() && migrate_ram_is_ignored(rb) &&
             address != ram_block_address(rb)) {

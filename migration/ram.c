@@ -18,6 +18,7 @@
 #include "multifd.h"
 #include "migration/register.h"
 #include "options.h"
+#include "postcopy-incoming.h"
 #include "qapi/error.h"
 #include "qapi/qapi-events-migration.h"
 #include "qemu/main-loop.h"
@@ -57,6 +58,29 @@ static struct {
 uint64_t ram_bytes_remaining(void)
 {
     return qatomic_read(&rs.dirty_pages) * TARGET_PAGE_SIZE;
+}
+
+bool ram_is_first_pass(void)
+{
+    return rs.bulk;
+}
+
+void ram_add_dirty_pages(int64_t npages)
+{
+    qatomic_add(&rs.dirty_pages, npages);
+}
+
+bool ram_encoder_may_lag(void)
+{
+    return rs.encoder->complete != NULL;
+}
+
+int ram_finish_encoder(QEMUFile *f)
+{
+    int ret = rs.encoder->complete(f);
+
+    qemu_put_be64(f, RAM_SAVE_FLAG_EOS);
+    return ret < 0 ? ret : qemu_file_get_error(f);
 }
 
 uint64_t ram_pages_taken(void)
@@ -229,6 +253,9 @@ static void put_block_list(QEMUFile *f)
     RAMBLOCK_FOREACH_MIGRATABLE(rb) {
         qemu_put_counted_string(f, rb->idstr);
         qemu_put_be64(f, rb->used_length);
+        if (migrate_postcopy_ram() && rb->page_size != qemu_real_host_page_size()) {
+            qemu_put_be64(f, rb->page_size);
+        }
         if (migrate_ignore_shared()) {
             qemu_put_be64(f, ram_block_address(rb));
         }
@@ -483,16 +510,21 @@ static int ram_save_complete(QEMUFile *f, void *opaque)
     return n < 0 ? n : qemu_file_get_error(f);
 }
 
+static bool ram_has_postcopy(void *opaque)
+{
+    return migrate_postcopy_ram();
+}
+
 static void ram_state_pending_estimate(void *opaque, uint64_t *must_precopy,
                                        uint64_t *can_postcopy)
 {
-    *must_precopy += ram_bytes_unsent();
+    *(migrate_postcopy_ram() ? can_postcopy : must_precopy) += ram_bytes_unsent();
 }
 
 static void ram_state_pending_exact(void *opaque, uint64_t *must_precopy, uint64_t *can_postcopy)
 {
     migration_bitmap_sync(false);
-    *must_precopy += ram_bytes_unsent();
+    ram_state_pending_estimate(opaque, must_precopy, can_postcopy);
 }
 
 /* Incoming */
@@ -510,13 +542,15 @@ static int ram_load_cleanup(void *opaque)
 
 static int ram_load(QEMUFile *f, void *opaque, int version_id)
 {
-    return ram_stream_load(f, version_id);
+    return postcopy_incoming_listening() && version_id == RAM_SAVE_VERSION
+           ? postcopy_incoming_load_ram(f) : ram_stream_load(f, version_id);
 }
 
 static const SaveVMHandlers savevm_ram_handlers = {
     .save_setup = ram_save_setup,
     .save_live_iterate = ram_save_iterate,
     .save_live_complete_precopy = ram_save_complete,
+    .has_postcopy = ram_has_postcopy,
     .state_pending_estimate = ram_state_pending_estimate,
     .state_pending_exact = ram_state_pending_exact,
     .save_cleanup = ram_save_cleanup,

@@ -94,6 +94,9 @@ int ram_stream_load_setup(QEMUFile *f, Error **errp);
 void ram_stream_load_cleanup(void);
 /* The stream has ended: no block was left out by the source that is not shared here. */
 bool ram_stream_check_arrived(Error **errp);
+/* For postcopy: the list of blocks has come; the block of the last record, or NULL. */
+bool ram_stream_blocks_loaded(void);
+RAMBlock *ram_stream_last_block(void);
 /* The block that pages have come for; any thread that loads. */
 RAMBlock *ram_stream_find_block(const char *name, Error **errp);
 /* A zero page has come for @rb. Any thread that loads. False: it has no room (ram-room.h). */
@@ -109,6 +112,8 @@ extern const RAMEncoder ram_compress_encoder;
  * reason in errp, or in the file.
  */
 bool ram_compress_load_page(QEMUFile *f, RAMBlock *rb, uint64_t page, Error **errp);
+/* The same at once, and to other memory: a page that is not the guest's yet. */
+bool ram_compress_load_page_to(QEMUFile *f, uint8_t *to, Error **errp);
 /* Compressed pages have come: before another record writes a page, it must be asked for. */
 bool ram_compress_pending(void);
 /* No thread works on the page when it returns. */
@@ -128,6 +133,14 @@ uint64_t ram_block_address(const RAMBlock *rb);
 uint64_t ram_bytes_remaining(void);
 /* With what multifd's channels have been given and not sent yet. */
 uint64_t ram_bytes_unsent(void);
+/*
+ * For ram-postcopy.c, to which the bitmaps belong from the switch on. Were all blocks gone through
+ * once?  More (or less) is dirty: any thread. What an encoder that may lag still has: a section's payload.
+ */
+bool ram_is_first_pass(void);
+void ram_add_dirty_pages(int64_t npages);
+bool ram_encoder_may_lag(void);
+int ram_finish_encoder(QEMUFile *f);
 /* Written pages that migrations have found so far, since the program began. */
 uint64_t ram_pages_taken(void);
 /* Of all blocks that go. */

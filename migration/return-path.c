@@ -10,11 +10,14 @@
 #include "migration.h"
 #include "multifd.h"
 #include "options.h"
+#include "postcopy.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
 #include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "qemu/trace.h"
+#include "ram-postcopy.h"
+#include "ram.h"
 
 TRACE_EVENT(rp_send);
 TRACE_EVENT(rp_received);
@@ -50,13 +53,19 @@ static const struct {
 
 /* Destination */
 
-/* Under rp_mutex. */
-static void write_message(MigrationIncomingState *mis, enum mig_rp_message_type type, uint16_t len,
-                          const void *data)
+/* rp_mutex is held, and the path is open. */
+static void put_rp_header(MigrationIncomingState *mis, enum mig_rp_message_type type, uint16_t len)
 {
     trace(rp_send, "%s", messages[type].name);
     qemu_put_be16(mis->to_src_file, type);
     qemu_put_be16(mis->to_src_file, len);
+}
+
+/* Likewise. */
+static void write_message(MigrationIncomingState *mis, enum mig_rp_message_type type, uint16_t len,
+                          const void *data)
+{
+    put_rp_header(mis, type, len);
     qemu_put_buffer(mis->to_src_file, data, len);
     qemu_fflush(mis->to_src_file);
 }
@@ -135,6 +144,80 @@ void migrate_send_rp_switchover_ack(MigrationIncomingState *mis)
     send_rp_message(mis, MIG_RP_MSG_SWITCHOVER_ACK, 0, NULL);
 }
 
+void migrate_send_rp_resume_ack(MigrationIncomingState *mis)
+{
+    uint32_t be = cpu_to_be32(MIGRATION_RESUME_ACK_VALUE);
+
+    send_rp_message(mis, MIG_RP_MSG_RESUME_ACK, sizeof(be), &be);
+}
+
+void migrate_rp_allow_requests(MigrationIncomingState *mis, bool allow)
+{
+    QEMU_LOCK_GUARD(&mis->rp_mutex);
+
+    mis->requests_allowed = allow;
+    mis->last_requested_block = NULL;
+}
+
+void migrate_send_rp_req_pages(MigrationIncomingState *mis, const RAMPageRequest *requests,
+                               unsigned n)
+{
+    QEMU_LOCK_GUARD(&mis->rp_mutex);
+
+    if (!mis->to_src_file || !mis->requests_allowed) {
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        RAMBlock *rb = requests[i].rb;
+        bool named = rb == mis->last_requested_block;
+        size_t len = strlen(rb->idstr);
+
+        put_rp_header(mis, named ? MIG_RP_MSG_REQ_PAGES : MIG_RP_MSG_REQ_PAGES_ID,
+                      named ? 12 : 12 + 1 + len);
+        qemu_put_be64(mis->to_src_file, requests[i].offset);
+        qemu_put_be32(mis->to_src_file, rb->page_size);
+        if (!named) {
+            qemu_put_counted_string(mis->to_src_file, rb->idstr);
+            mis->last_requested_block = rb;
+        }
+    }
+    qemu_fflush(mis->to_src_file);
+}
+
+void migrate_send_rp_recv_bitmap(MigrationIncomingState *mis, RAMBlock *rb)
+{
+    uint64_t pages = ram_block_pages(rb), bytes = ROUND_UP(DIV_ROUND_UP(pages, 8), 8);
+    g_autofree unsigned long *le = bitmap_new(bytes * 8);
+    size_t len = strlen(rb->idstr);
+
+    bitmap_to_le(le, rb->receivedmap, pages);
+    QEMU_LOCK_GUARD(&mis->rp_mutex);
+
+    if (!mis->to_src_file) {
+        return;
+    }
+    put_rp_header(mis, MIG_RP_MSG_RECV_BITMAP, 1 + len);
+    qemu_put_counted_string(mis->to_src_file, rb->idstr);
+    qemu_put_be64(mis->to_src_file, bytes);
+    qemu_put_buffer(mis->to_src_file, le, bytes);
+    qemu_put_be64(mis->to_src_file, MIGRATION_RECV_BITMAP_END);
+    qemu_fflush(mis->to_src_file);
+}
+
+void migration_incoming_close_return_path(MigrationIncomingState *mis)
+{
+    QEMUFile *f;
+
+    WITH_QEMU_LOCK_GUARD(&mis->rp_mutex) {
+        f = mis->to_src_file;
+        mis->to_src_file = NULL;
+        mis->requests_allowed = false;
+    }
+    if (f) {
+        qemu_fclose(f);
+    }
+}
+
 int migration_incoming_open_return_path(MigrationIncomingState *mis, Error **errp)
 {
     QEMU_LOCK_GUARD(&mis->rp_mutex);
@@ -169,7 +252,53 @@ static bool end_is_out(MigrationState *s)
 {
     QEMU_LOCK_GUARD(&s->qemu_file_lock);
 
-    return s->committed;
+    return s->committed && (!s->postcopy.switched || qatomic_mb_read(&s->postcopy.end_sent));
+}
+
+static bool take_bitmap(MigrationState *s, QEMUFile *rp, const uint8_t *data, uint16_t len)
+{
+    char name[256];
+    Error *err = NULL;
+
+    if (!len || !data[0] || len != 1 + data[0] || memchr(data + 1, 0, data[0])) {
+        rp_error(s, "message RECV_BITMAP of %u bytes names no block", len);
+        return false;
+    }
+    memcpy(name, data + 1, data[0]);
+    name[data[0]] = 0;
+    if (!ram_postcopy_load_bitmap(rp, name, &err)) {
+        rp_error(s, "%s", error_get_pretty(err));
+        error_free(err);
+        return false;
+    }
+    qemu_sem_post(&s->rp_sem);
+    return true;
+}
+
+/* @data: the rest of REQ_PAGES, or of REQ_PAGES_ID with the block's name behind it. */
+static bool take_request(MigrationState *s, bool named, const uint8_t *data, uint16_t len)
+{
+    const unsigned fixed = 12;
+    char name[256];
+    Error *err = NULL;
+
+    if (named) {
+        unsigned n = len > fixed ? data[fixed] : 0;
+
+        if (!n || len != fixed + 1 + n || memchr(data + fixed + 1, 0, n)) {
+            rp_error(s, "message REQ_PAGES_ID of %u bytes names no block", len);
+            return false;
+        }
+        memcpy(name, data + fixed + 1, n);
+        name[n] = 0;
+    }
+    if (!ram_postcopy_request(named ? name : NULL, ldq_be_p(data), ldl_be_p(data + 8),
+                              &err)) {
+        rp_error(s, "%s", error_get_pretty(err));
+        error_free(err);
+        return false;
+    }
+    return true;
 }
 
 static void *source_return_path_thread(void *opaque)
@@ -179,7 +308,7 @@ static void *source_return_path_thread(void *opaque)
 
     while (s->rp_state.shut_value < 0) {
         uint16_t type = qemu_get_be16(rp), len = qemu_get_be16(rp);
-        uint8_t data[16];
+        uint8_t data[12 + 1 + 255];
         Error *err = NULL;
 
         if (qemu_file_get_error_obj(rp, &err)) {
@@ -196,14 +325,27 @@ static void *source_return_path_thread(void *opaque)
                      messages[type].len);
             break;
         }
-        if (messages[type].len > (int)sizeof(data) || messages[type].len < 0) {
-            rp_error(s, "message %s came, but was not asked for", messages[type].name);
+        if (len > sizeof(data)) {
+            rp_error(s, "message %s has %u bytes of data, expected at most %zu",
+                     messages[type].name, len, sizeof(data));
             break;
         }
         if (qemu_get_buffer(rp, data, len) != len) {
             continue; /* the file's error is seen above */
         }
         trace(rp_received, "%s 0x%x", messages[type].name, len >= 4 ? ldl_be_p(data) : 0);
+        if (type == MIG_RP_MSG_REQ_PAGES || type == MIG_RP_MSG_REQ_PAGES_ID) {
+            if (!take_request(s, type == MIG_RP_MSG_REQ_PAGES_ID, data, len)) {
+                break;
+            }
+            continue;
+        }
+        if (type == MIG_RP_MSG_RECV_BITMAP) {
+            if (!take_bitmap(s, rp, data, len)) {
+                break;
+            }
+            continue;
+        }
         if (!take_message(s, type, len >= 4 ? ldl_be_p(data) : 0)) {
             break;
         }
@@ -221,9 +363,11 @@ static void *source_return_path_thread(void *opaque)
             qemu_file_set_error_obj(s->to_dst_file, -EIO, error_copy(s->rp_state.error));
             qemu_file_shutdown(s->to_dst_file);
         }
+        postcopy_preempt_shutdown(s);
         multifd_send_shutdown();
         qemu_sem_post(&s->pause_sem); /* or it may be waiting for migrate-continue */
     }
+    qatomic_mb_set(&s->rp_state.ended, true);
     qemu_sem_post(&s->rate_limit_sem);
     qemu_sem_post(&s->rp_sem);
     return NULL;
@@ -243,9 +387,18 @@ static bool take_message(MigrationState *s, uint16_t type, uint32_t value)
         }
         return true;
     case MIG_RP_MSG_PONG:
+        postcopy_take_pong(s, value);
         qatomic_mb_set(&s->rp_state.last_pong, value);
         qemu_sem_post(&s->rp_sem);
         return true;
+    case MIG_RP_MSG_RESUME_ACK:
+        if (qatomic_read(&s->state) == MIGRATION_STATUS_POSTCOPY_RECOVER &&
+            !qatomic_read(&s->rp_state.resume_acked) && value == 1) {
+            qatomic_mb_set(&s->rp_state.resume_acked, true);
+            qemu_sem_post(&s->rp_sem);
+            return true;
+        }
+        break;
     case MIG_RP_MSG_SWITCHOVER_ACK:
         if (migrate_switchover_ack() && !qatomic_read(&s->rp_state.switchover_acked)) {
             qatomic_mb_set(&s->rp_state.switchover_acked, true);
@@ -275,6 +428,11 @@ bool migration_wait_for_pong(MigrationState *s, uint32_t value)
     return true;
 }
 
+bool migration_uses_return_path(void)
+{
+    return migrate_return_path() || migrate_postcopy_ram();
+}
+
 void open_return_path_on_source(MigrationState *s)
 {
     WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
@@ -284,6 +442,7 @@ void open_return_path_on_source(MigrationState *s)
     s->rp_state.peer_is_out = false;
     s->rp_state.switchover_acked = false;
     s->rp_state.last_pong = 0;
+    s->rp_state.resume_acked = s->rp_state.ended = false;
     while (qemu_sem_timedwait(&s->rp_sem, 0) == 0) {
         /* posts of an earlier migration */
     }

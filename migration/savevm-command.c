@@ -8,9 +8,11 @@
 #include "qemu/osdep.h"
 #include "migration.h"
 #include "options.h"
+#include "postcopy-incoming.h"
 #include "qapi/error.h"
 #include "qemu/bswap.h"
 #include "qemu/trace.h"
+#include "ram.h"
 #include "savevm-internal.h"
 #include "savevm.h"
 
@@ -52,12 +54,17 @@ static const struct {
 
 /* Writer */
 
-static void send_command(QEMUFile *f, enum qemu_vm_cmd cmd, uint16_t len, const void *data)
+static void put_command(QEMUFile *f, enum qemu_vm_cmd cmd, uint16_t len, const void *data)
 {
     qemu_put_byte(f, QEMU_VM_COMMAND);
     qemu_put_be16(f, cmd);
     qemu_put_be16(f, len);
     qemu_put_buffer(f, data, len);
+}
+
+static void send_command(QEMUFile *f, enum qemu_vm_cmd cmd, uint16_t len, const void *data)
+{
+    put_command(f, cmd, len, data);
     qemu_fflush(f); /* the peer is to act on it now */
 }
 
@@ -80,9 +87,73 @@ void qemu_savevm_send_switchover_start(QEMUFile *f)
     }
 }
 
+void qemu_savevm_send_postcopy_advise(QEMUFile *f)
+{
+    uint8_t data[16];
+    uint64_t sizes = 0;
+    RAMBlock *rb;
+
+    RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
+        sizes |= rb->page_size;
+    }
+    stq_be_p(data, sizes);
+    stq_be_p(data + 8, qemu_target_page_size());
+    send_command(f, MIG_CMD_POSTCOPY_ADVISE, sizeof(data), data);
+}
+
+void qemu_savevm_send_postcopy_ram_discard(QEMUFile *f, const char *block, const uint64_t *pairs,
+                                           unsigned npairs)
+{
+    size_t name = strlen(block), len = 0;
+    uint8_t data[3 + 255 + POSTCOPY_DISCARD_PAIRS * 16];
+
+    assert(npairs && npairs <= POSTCOPY_DISCARD_PAIRS);
+    data[len++] = 0; /* version of this command */
+    data[len++] = name;
+    memcpy(data + len, block, name);
+    len += name;
+    data[len++] = 0;
+    for (unsigned i = 0; i < 2 * npairs; i++, len += 8) {
+        stq_be_p(data + len, pairs[i]);
+    }
+    put_command(f, MIG_CMD_POSTCOPY_RAM_DISCARD, len, data);
+}
+
+void qemu_savevm_send_postcopy_listen(QEMUFile *f)
+{
+    send_command(f, MIG_CMD_POSTCOPY_LISTEN, 0, NULL);
+}
+
+void qemu_savevm_put_postcopy_run(QEMUFile *f)
+{
+    put_command(f, MIG_CMD_POSTCOPY_RUN, 0, NULL);
+}
+
+void qemu_savevm_put_packaged(QEMUFile *f, uint32_t len)
+{
+    uint32_t be = cpu_to_be32(len);
+
+    put_command(f, MIG_CMD_PACKAGED, sizeof(be), &be);
+}
+
+void qemu_savevm_send_postcopy_resume(QEMUFile *f)
+{
+    send_command(f, MIG_CMD_POSTCOPY_RESUME, 0, NULL);
+}
+
+void qemu_savevm_send_recv_bitmap(QEMUFile *f, const char *block)
+{
+    size_t name = strlen(block);
+    uint8_t data[1 + 255];
+
+    data[0] = name;
+    memcpy(data + 1, block, name);
+    send_command(f, MIG_CMD_RECV_BITMAP, 1 + name, data);
+}
+
 /* Reader */
 
-int qemu_loadvm_command(QEMUFile *f, Error **errp)
+int qemu_loadvm_command(QEMUFile *f, const LoadContext *ctx, Error **errp)
 {
     MigrationIncomingState *mis = migration_incoming_get_current();
     uint16_t cmd = qemu_get_be16(f), len = qemu_get_be16(f);
@@ -115,20 +186,32 @@ int qemu_loadvm_command(QEMUFile *f, Error **errp)
         if (qemu_file_get_error_obj(f, errp)) {
             return -EIO;
         }
-        if (!mis->to_src_file) {
+        if (!mis->to_src_file && !postcopy_incoming_listening()) {
             error_setg(errp, "command PING (0x%x) came, but no return path is open", value);
             return -EINVAL;
         }
-        migrate_send_rp_pong(mis, value);
-        return 0;
+        return postcopy_incoming_ping(ctx, value, errp);
     }
     case MIG_CMD_SWITCHOVER_START:
         /* From here on the source's guest is stopped. */
         return 0;
+    case MIG_CMD_POSTCOPY_ADVISE:
+        return postcopy_incoming_advise(f, len, errp);
+    case MIG_CMD_POSTCOPY_RAM_DISCARD:
+        return postcopy_incoming_discard(f, len, errp);
+    case MIG_CMD_PACKAGED:
+        return postcopy_incoming_packaged(f, ctx, errp);
+    case MIG_CMD_POSTCOPY_LISTEN:
+        return postcopy_incoming_listen(ctx, errp);
+    case MIG_CMD_POSTCOPY_RUN:
+        return postcopy_incoming_run(ctx, errp);
+    case MIG_CMD_RECV_BITMAP:
+        return postcopy_incoming_recv_bitmap(f, len, errp);
+    case MIG_CMD_POSTCOPY_RESUME:
+        return postcopy_incoming_resume(errp);
     default:
-        error_setg(errp, "command %s came, but what it belongs to (%s) is not built in",
-                   commands[cmd].name,
-                   cmd == MIG_CMD_ENABLE_COLO ? "COLO" : "postcopy");
+        error_setg(errp, "command %s came, but what it belongs to (COLO) is not built in",
+                   commands[cmd].name);
         return -ENOTSUP;
     }
 }

@@ -43,7 +43,26 @@ int qemu_loadvm_state_header(QEMUFile *f, Error **errp);
 /* savevm.c: the description of what is being saved, until it is sent. */
 extern JSONWriter *savevm_vmdesc;
 
-/* savevm-command.c: the rest of a command, which is then carried out. */
-int qemu_loadvm_command(QEMUFile *f, Error **errp);
+/* Whose sections and commands are read. */
+typedef struct LoadContext {
+    enum {
+        LOAD_PRECOPY,           /* the stream from its beginning; the load thread */
+        LOAD_PACKAGE,           /* what PACKAGED brought; the load thread */
+        LOAD_POSTCOPY,          /* the stream behind the package; the listen thread */
+    } mode;
+    uint64_t end;               /* package: its length */
+} LoadContext;
+
+/* The package is loaded: the load thread has nothing more to do. */
+#define LOADVM_QUIT 1
+
+/*
+ * savevm.c: up to the end of the stream, or package. 0, LOADVM_QUIT, or -errno with errp naming the
+ * place.
+ */
+int qemu_loadvm_sections(QEMUFile *f, const LoadContext *ctx, Error **errp);
+
+/* savevm-command.c: the rest of a command, which is then carried out. Result as above. */
+int qemu_loadvm_command(QEMUFile *f, const LoadContext *ctx, Error **errp);
 
 #endif

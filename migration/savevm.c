@@ -9,6 +9,7 @@
 #include "migration.h"
 #include "migration/qemu-file.h"
 #include "options.h"
+#include "postcopy-incoming.h"
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
@@ -210,7 +211,17 @@ void qemu_savevm_state_pending_exact(uint64_t *must_precopy, uint64_t *can_postc
     pending(must_precopy, can_postcopy, true);
 }
 
-int qemu_savevm_state_complete_precopy_iterable(QEMUFile *f, Error **errp)
+void qemu_savevm_section_begin(QEMUFile *f, const char *idstr, uint8_t type)
+{
+    save_section_header(f, savevm_find_entry(idstr, 0), type);
+}
+
+void qemu_savevm_section_end(QEMUFile *f, const char *idstr)
+{
+    save_section_footer(f, savevm_find_entry(idstr, 0));
+}
+
+int qemu_savevm_state_complete_precopy_iterable(QEMUFile *f, bool postcopy, Error **errp)
 {
     ERRP_GUARD();
     SaveStateEntry *se;
@@ -218,7 +229,8 @@ int qemu_savevm_state_complete_precopy_iterable(QEMUFile *f, Error **errp)
     QTAILQ_FOREACH(se, &savevm_handlers, entry) {
         int ret;
 
-        if (!entry_active(se) || !se->ops->save_live_complete_precopy) {
+        if (!entry_active(se) || !se->ops->save_live_complete_precopy ||
+            (postcopy && se->ops->has_postcopy && se->ops->has_postcopy(se->opaque))) {
             continue;
         }
         save_section_header(f, se, QEMU_VM_SECTION_END);
@@ -491,17 +503,25 @@ static int check_all_ended(Error **errp)
     return 0;
 }
 
-static int load_sections(QEMUFile *f, Error **errp)
+int qemu_loadvm_sections(QEMUFile *f, const LoadContext *ctx, Error **errp)
 {
     for (;;) {
         ERRP_GUARD();
         uint64_t at = qemu_file_position(f);
-        uint8_t type = qemu_get_byte(f);
+        uint8_t type;
         int ret;
 
+        if (ctx->mode == LOAD_PACKAGE && at >= ctx->end) {
+            return 0;
+        }
+        type = qemu_get_byte(f);
         ret = qemu_file_get_error_obj(f, errp);
         if (ret) {
             return ret;
+        }
+        if (!postcopy_incoming_item_allowed(ctx, type, errp)) {
+            error_prepend(errp, "in the item at offset 0x%" PRIx64 " of the stream: ", at);
+            return -EINVAL;
         }
         switch (type) {
         case QEMU_VM_SECTION_FULL:
@@ -517,7 +537,10 @@ static int load_sections(QEMUFile *f, Error **errp)
             ret = load_section_part(f, type, errp);
             break;
         case QEMU_VM_COMMAND:
-            ret = qemu_loadvm_command(f, errp);
+            ret = qemu_loadvm_command(f, ctx, errp);
+            if (ret == LOADVM_QUIT) {
+                return ret;
+            }
             break;
         case QEMU_VM_EOF:
             migration_incoming_note_end();
@@ -573,7 +596,7 @@ int qemu_loadvm_state(QEMUFile *f, Error **errp)
         cpu_synchronize_all_pre_loadvm();
         migration_incoming_get_current()->switchover_ack_pending = count_switchover_acks();
     }
-    ret = load_sections(f, errp);
+    ret = qemu_loadvm_sections(f, &(LoadContext){.mode = LOAD_PRECOPY}, errp);
     if (ret) {
         return ret;
     }

@@ -99,9 +99,9 @@ static void start_handshake(QIOChannelTLS *tioc, bool incoming, QIOTaskFunc func
 
 bool migrate_tls(void)
 {
-    const char *creds = migrate_tls_creds();
+    g_autofree char *creds = migrate_tls_creds();
 
-    return creds && *creds;
+    return creds;
 }
 
 /* --- what a migration began with --- */
@@ -127,32 +127,17 @@ static void forget(Kept *kept)
     *kept = (Kept){ 0 };
 }
 
-/* The credentials, with a reference. */
-static QCryptoTLSCreds *find_creds(const char *id, QCryptoTLSCredsEndpoint endpoint, Error **errp)
-{
-    QCryptoTLSCreds *creds = qcrypto_tls_creds_find(id, endpoint, errp);
-
-    if (creds) {
-        object_ref(OBJECT(creds));
-    }
-    return creds;
-}
-
-static char *copy_name(const char *name)
-{
-    return name && *name ? g_strdup(name) : NULL;
-}
-
 void migration_tls_begin_outgoing(void)
 {
     forget(&outgoing);
     outgoing.made = true;
     outgoing.tls = migrate_tls();
     if (outgoing.tls) {
-        outgoing.id = g_strdup(migrate_tls_creds());
-        outgoing.name = copy_name(migrate_get_current()->parameters.tls_hostname);
+        outgoing.id = migrate_tls_creds();
+        outgoing.name = migrate_tls_hostname();
         /* That there are none is said when there is a connection. */
-        outgoing.creds = find_creds(outgoing.id, Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, NULL);
+        outgoing.creds = qcrypto_tls_creds_find(outgoing.id ?: "",
+                                                Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, NULL);
     }
 }
 
@@ -207,7 +192,7 @@ void migration_tls_keep_incoming(QIOChannel *ioc)
     if (tioc) {
         incoming.creds = qcrypto_tls_session_creds(tioc->session);
         object_ref(OBJECT(incoming.creds));
-        incoming.name = copy_name(qcrypto_tls_session_authzid(tioc->session));
+        incoming.name = g_strdup(qcrypto_tls_session_authzid(tioc->session));
     }
 }
 
@@ -224,7 +209,8 @@ bool migration_tls_connect(QIOChannel *ioc, const char *hostname, const char *ch
     QIOChannelTLS *tioc;
 
     if (!outgoing.creds) {
-        outgoing.creds = find_creds(outgoing.id ?: "", Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, errp);
+        outgoing.creds = qcrypto_tls_creds_find(outgoing.id ?: "",
+                                                Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, errp);
     }
     if (!outgoing.creds) {
         return false;
@@ -315,6 +301,28 @@ static unsigned count_incoming(void)
     return n;
 }
 
+/* Takes @creds over. */
+static QIOChannelTLS *new_server(QIOChannel *ioc, QCryptoTLSCreds *creds, const char *authz,
+                                 Error **errp)
+{
+    QIOChannelTLS *tioc = qio_channel_tls_new_server(ioc, creds, authz, errp);
+
+    object_unref(OBJECT(creds));
+    if (tioc) {
+        qio_channel_set_name(QIO_CHANNEL(tioc), "migration-tls-incoming");
+    }
+    return tioc;
+}
+
+QIOChannelTLS *migration_tls_new_server(QIOChannel *ioc, Error **errp)
+{
+    g_autofree char *id = migrate_tls_creds(), *authz = migrate_tls_authz();
+    QCryptoTLSCreds *creds = qcrypto_tls_creds_find(id ?: "", Q_CRYPTO_TLS_CREDS_ENDPOINT_SERVER,
+                                                    errp);
+
+    return creds ? new_server(ioc, creds, authz, errp) : NULL;
+}
+
 /* Who has had the most time makes room; his callback says so. */
 static void drop_oldest_incoming(void)
 {
@@ -337,29 +345,20 @@ static void drop_oldest_incoming(void)
 
 void migration_tls_channel_process_incoming(QIOChannel *ioc, Error **errp)
 {
-    g_autofree char *authz = copy_name(incoming.made ? incoming.name
-                                       : migrate_get_current()->parameters.tls_authz);
-    QCryptoTLSCreds *creds;
     QIOChannelTLS *tioc;
 
     if (count_incoming() >= INCOMING_MAX) {
         drop_oldest_incoming();
     }
     if (incoming.made) {
-        creds = incoming.creds;
-        object_ref(OBJECT(creds));
+        object_ref(OBJECT(incoming.creds));
+        tioc = new_server(ioc, incoming.creds, incoming.name, errp);
     } else {
-        creds = find_creds(migrate_tls_creds(), Q_CRYPTO_TLS_CREDS_ENDPOINT_SERVER, errp);
+        tioc = migration_tls_new_server(ioc, errp);
     }
-    if (!creds) {
-        return;
-    }
-    tioc = qio_channel_tls_new_server(ioc, creds, authz, errp);
-    object_unref(OBJECT(creds));
     if (!tioc) {
         return;
     }
-    qio_channel_set_name(QIO_CHANNEL(tioc), "migration-tls-incoming");
     start_handshake(tioc, true, incoming_ready, NULL, NULL);
     object_unref(OBJECT(tioc));
 }

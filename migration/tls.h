@@ -8,7 +8,7 @@
 #ifndef MIGRATION_TLS_H
 #define MIGRATION_TLS_H
 
-#include "io/channel.h"
+#include "io/channel-tls.h"
 #include "io/task.h"
 #include "migration/misc.h"
 
@@ -52,6 +52,9 @@ void migration_tls_channel_connect(MigrationState *s, QIOChannel *ioc, const cha
 
 /* The destination: migration_channel_process_incoming() follows when the handshake went well. */
 void migration_tls_channel_process_incoming(QIOChannel *ioc, Error **errp);
+
+/* The server's end over @ioc, whose handshake the caller does. NULL with @errp set. Any thread. */
+QIOChannelTLS *migration_tls_new_server(QIOChannel *ioc, Error **errp);
 
 /* Ends the handshakes that are under way; their callbacks come with an error. Any thread. */
 void migration_tls_shutdown_outgoing(void);

@@ -9,6 +9,8 @@
 #include "channel.h"
 #include "migration.h"
 #include "multifd.h"
+#include "postcopy-incoming.h"
+#include "postcopy.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
 #include "qemu/lockable.h"
@@ -32,25 +34,31 @@ static void yank_unfinished(void *opaque)
     }
 }
 
-/* The monitor's thread, without the BQL. */
+static void shut_down_outgoing(MigrationState *s)
+{
+    QEMU_LOCK_GUARD(&s->qemu_file_lock);
+
+    if (s->to_dst_file) {
+        qemu_file_shutdown(s->to_dst_file);
+        postcopy_preempt_shutdown(s);
+        multifd_send_shutdown();
+        qemu_sem_post(&s->pause_sem); /* it may be waiting for migrate-continue */
+        qemu_sem_post(&s->rp_sem);
+        qemu_sem_post(&s->rate_limit_sem);
+    }
+}
+
+/*
+ * The monitor's thread, without the BQL. In postcopy both sides are paused by it: who listens for a
+ * recovery goes on listening.
+ */
 static void yank_migration(void *opaque)
 {
-    MigrationState *s = migrate_get_current();
     MigrationIncomingState *mis = migration_incoming_get_current();
 
-    WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
-        if (s->to_dst_file) {
-            qemu_file_shutdown(s->to_dst_file);
-            multifd_send_shutdown();
-            qemu_sem_post(&s->pause_sem); /* it may be waiting for migrate-continue */
-            qemu_sem_post(&s->rp_sem);
-            qemu_sem_post(&s->rate_limit_sem);
-        }
-    }
+    shut_down_outgoing(migrate_get_current());
+    postcopy_incoming_pause(NULL); /* before postcopy too: all channels that there are */
     WITH_QEMU_LOCK_GUARD(&mis->file_lock) {
-        if (mis->from_src_file) {
-            qemu_file_shutdown(mis->from_src_file);
-        }
         multifd_recv_shutdown();
     }
     qemu_bh_schedule_oneshot(yank_unfinished, GUINT_TO_POINTER(qatomic_read(&run)));

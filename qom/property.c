@@ -19,6 +19,12 @@
 
 /* ---- tables --------------------------------------------------------------------------- */
 
+/*
+ * Tables of instances are changed under the BQL and under this, so that object_ref_child() may look
+ * without the former. A leaf: nothing is taken inside.
+ */
+static GMutex tables_lock;
+
 static void property_free(gpointer data)
 {
     ObjectProperty *prop = data;
@@ -76,7 +82,9 @@ ObjectProperty *object_property_try_add(Object *obj, const char *name, const cha
     }
 
     prop = property_new(name, type, get, set, release, opaque);
+    g_mutex_lock(&tables_lock);
     g_hash_table_insert(obj->properties, prop->name, prop);
+    g_mutex_unlock(&tables_lock);
     return prop;
 }
 
@@ -106,7 +114,9 @@ void object_property_del(Object *obj, const char *name)
 
     if (prop) {
         /* Out of the table first: releasing may come back to it. */
+        g_mutex_lock(&tables_lock);
         g_hash_table_steal(obj->properties, prop->name);
+        g_mutex_unlock(&tables_lock);
         if (prop->release) {
             prop->release(obj, prop->name, prop->opaque);
         }
@@ -160,6 +170,20 @@ ObjectProperty *object_class_property_find(ObjectClass *klass, const char *name)
         }
     }
     return NULL;
+}
+
+Object *object_ref_child(Object *parent, const char *name)
+{
+    ObjectProperty *prop;
+    Object *child = NULL;
+
+    g_mutex_lock(&tables_lock);
+    prop = g_hash_table_lookup(parent->properties, name);
+    if (prop && qom_property_is_child(prop)) {
+        child = object_ref(prop->opaque); /* the table's reference goes after the entry went */
+    }
+    g_mutex_unlock(&tables_lock);
+    return child;
 }
 
 ObjectProperty *qom_property_own(Object *obj, const char *name)

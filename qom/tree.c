@@ -340,6 +340,15 @@ Object *object_get_objects_root(void)
     return object_get_container("objects");
 }
 
+Object *object_ref_user_object(const char *id)
+{
+    Object *root = object_ref_child(object_get_root(), "objects");
+    Object *obj = root ? object_ref_child(root, id) : NULL;
+
+    object_unref(root);
+    return obj;
+}
+
 Object *object_get_internal_root(void)
 {
     static Object *internal_root;

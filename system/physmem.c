@@ -108,6 +108,7 @@ static void ram_block_delete(void *opaque)
     g_free(rb->bmap);
     g_free(rb->clear_bmap);
     g_free(rb->touchedmap);
+    g_free(rb->receivedmap);
     g_free(rb->roommap);
     g_free(rb);
 }
@@ -382,7 +383,7 @@ int qemu_ram_resize(RAMBlock *rb, ram_addr_t newsize, Error **errp)
                    ", found 0x%" PRIx64, rb->idstr, rb->resize_unit, rb->max_length, newsize);
         return -EINVAL;
     }
-    if (rb->bmap) {
+    if (rb->bmap || rb->receivedmap) {
         error_setg(errp, "Size of %s cannot change from 0x%" PRIx64 " to 0x%" PRIx64
                    " while it is being migrated", rb->idstr, old, newsize);
         return -EBUSY;

@@ -33,6 +33,7 @@ static RunState vmstop_reason = RUN_STATE__MAX;
 static int shutdown_exit_code;
 
 /* BQL. */
+static bool reset_held; /* what is asked for waits */
 static uint32_t wakeup_reason_mask = ~(1u << QEMU_WAKEUP_REASON_NONE);
 static bool wakeup_suspend_enabled;
 static NotifierList powerdown_notifiers = NOTIFIER_LIST_INITIALIZER(powerdown_notifiers);
@@ -79,6 +80,14 @@ void qemu_system_reset_request(ShutdownCause reason)
     }
     cpu_stop_current();
     qemu_notify_event();
+}
+
+void qemu_system_reset_hold(bool hold)
+{
+    reset_held = hold;
+    if (!hold) {
+        qemu_notify_event();
+    }
 }
 
 void qemu_system_powerdown_request(void)
@@ -371,7 +380,8 @@ bool main_loop_should_exit(int *status)
     if (cause && carry_out_shutdown(cause, status)) {
         return true;
     }
-    cause = qatomic_xchg(&reset_requested, SHUTDOWN_CAUSE_NONE);
+    cause = reset_held ? SHUTDOWN_CAUSE_NONE
+                       : qatomic_xchg(&reset_requested, SHUTDOWN_CAUSE_NONE);
     if (cause) {
         carry_out_reset(cause);
     }

@@ -36,6 +36,7 @@
 #include "qom/object_interfaces.h"
 #include "system/accel.h"
 #include "system/address-spaces.h"
+#include "system/blockdev.h"
 #include "system/cpus.h"
 #include "system/globals.h"
 #include "system/qtest.h"
@@ -507,10 +508,19 @@ void qemu_init(int argc, char **argv)
 
 void qemu_cleanup(int status)
 {
+    bool incomplete;
+
     migration_shutdown();
-    vm_shutdown();
+    incomplete = migration_incoming_guest_incomplete();
+    if (incomplete) {
+        blk_flush_all(NULL); /* the end of the process stops the vCPUs, and takes their memory */
+    } else {
+        vm_shutdown();
+    }
     qtest_server_shutdown();
-    user_creatable_cleanup();
+    if (!incomplete) {
+        user_creatable_cleanup();
+    }
     monitor_cleanup();
     qemu_chr_cleanup();
 }

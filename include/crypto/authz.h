@@ -1,7 +1,7 @@
 /*
  * Who is let in: objects that decide about identities (the name in a TLS certificate).
  *
- * Main thread. A decision is no error: errors are about the decision that could not be made, and
+ * Decisions are made in any thread, one at a time. A decision is no error: errors are about the decision that could not be made, and
  * mean no.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
@@ -32,6 +32,10 @@ struct QAuthZClass {
 bool qauthz_is_allowed(QAuthZ *authz, const char *identity, Error **errp);
 /* The same, by the object of that id. */
 bool qauthz_is_allowed_by_id(const char *id, const char *identity, Error **errp);
+
+/* For setters: no decision is being made in between. */
+void qauthz_lock(void);
+void qauthz_unlock(void);
 
 /* What the first rule that fits says, else @policy. */
 bool qauthz_rules_allow(QAuthZListRuleList *rules, QAuthZListPolicy policy, const char *identity);

@@ -38,7 +38,7 @@ struct QCryptoTLSCreds {
     bool verify_peer;
     char *priority;               /* NULL: the default of the kind */
     gnutls_dh_params_t dh_params; /* of the file, or NULL; credentials refer to them */
-    bool loaded;
+    bool loaded; /* atomic for those without the BQL */
 };
 
 struct QCryptoTLSCredsClass {
@@ -52,8 +52,8 @@ struct QCryptoTLSCredsClass {
 };
 
 /*
- * The credentials with that id; they are for @endpoint. A borrowed reference, or NULL with @errp
- * set. Main thread.
+ * The credentials with that id; they are for @endpoint. The caller's reference, or NULL with @errp
+ * set. Any thread.
  */
 QCryptoTLSCreds *qcrypto_tls_creds_find(const char *id, QCryptoTLSCredsEndpoint endpoint,
                                         Error **errp);

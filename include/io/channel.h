@@ -82,6 +82,8 @@ struct QIOChannelClass {
     int (*io_shutdown)(QIOChannel *ioc, QIOChannelShutdown how, Error **errp);
     void (*io_set_cork)(QIOChannel *ioc, bool enabled);
     void (*io_set_delay)(QIOChannel *ioc, bool enabled);
+    void (*io_bound_send_queue)(QIOChannel *ioc, size_t bytes);
+    void (*io_bound_receive_queue)(QIOChannel *ioc, size_t bytes, uint64_t bytes_per_second);
     off_t (*io_seek)(QIOChannel *ioc, off_t offset, int whence, Error **errp);
     ssize_t (*io_pwritev)(QIOChannel *ioc, const struct iovec *iov, size_t niov, off_t offset,
                           Error **errp);
@@ -168,6 +170,13 @@ off_t qio_channel_io_seek(QIOChannel *ioc, off_t offset, int whence, Error **err
 /* Hints; nothing happens where they mean nothing. */
 void qio_channel_set_delay(QIOChannel *ioc, bool enabled);
 void qio_channel_set_cork(QIOChannel *ioc, bool enabled);
+/* About so many bytes may have been written that the network has not taken: more of them wait. */
+void qio_channel_bound_send_queue(QIOChannel *ioc, size_t bytes);
+/*
+ * About so many bytes may have come that were not read, or as many as @bytes_per_second bring in a
+ * round trip, where that is more: it takes those to keep such a connection busy.
+ */
+void qio_channel_bound_receive_queue(QIOChannel *ioc, size_t bytes, uint64_t bytes_per_second);
 
 /* Waits until the kernel is done with all zero-copy writes. 0 when none of them had to be
  * copied after all, 1 when all were, -1 with @errp set. */

@@ -27,6 +27,11 @@ bool migration_in_setup(MigrationState *s);
 bool migration_has_finished(MigrationState *s);
 bool migration_has_failed(MigrationState *s);
 bool migration_in_incoming(void);
+/*
+ * The guest runs in postcopy, and not all of its memory is here. When the program ends then, nobody
+ * may be woken who waits for a page: it would be given zeroes. So vCPUs cannot be waited for.
+ */
+bool migration_incoming_guest_incomplete(void);
 MigrationState *migrate_get_current(void);
 
 /* Observe the outgoing migration. */

@@ -73,6 +73,11 @@ void qemu_thread_naming(bool enable);
 void qemu_thread_create(QemuThread *thread, const char *name, void *(*fn)(void *), void *arg,
                         int mode);
 void *qemu_thread_join(QemuThread *thread);
+/*
+ * The calling thread works for some microseconds at a time, and others wait for what it does: it wants
+ * to run at once rather than long. A hint; kernels before 6.12 do not take it.
+ */
+void qemu_thread_be_prompt(void);
 void qemu_thread_get_self(QemuThread *thread);
 bool qemu_thread_is_self(QemuThread *thread);
 

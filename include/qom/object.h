@@ -7,7 +7,7 @@
  * Ownership: object_new() hands the caller one reference. A child property takes a reference of
  * its own; an object lives until the last one is dropped. Classes live for ever.
  * Locking: reference counts are atomic; objects outside of the tree may be made, cast and dropped by
- * any thread. Registering types belongs to start-up. Everything else (properties, the tree) belongs
+ * any thread; object_ref_child() finds one in the tree. Registering types belongs to start-up. Everything else (properties, the tree) belongs
  * to whoever holds the BQL, or to the main thread before other threads exist.
  * Errors: functions with `Error **errp` return false or NULL on failure and leave the object as
  * it was. Misuse by the program itself (unknown type name, wrong cast) aborts with a message.
@@ -451,6 +451,10 @@ Object *object_resolve_path_type(const char *path, const char *typename, bool *a
 Object *object_resolve_type_unambiguous(const char *typename, Error **errp);
 Object *object_resolve_path_at(Object *parent, const char *path);
 Object *object_resolve_path_component(Object *parent, const char *part);
+/* The child of that name with a reference for the caller, or NULL. Any thread, without the BQL. */
+Object *object_ref_child(Object *parent, const char *name);
+/* The same for what -object and object-add have made. */
+Object *object_ref_user_object(const char *id);
 
 /* Stops at the first nonzero result and returns it. @fn may unparent the child it is given. */
 int object_child_foreach(Object *obj, int (*fn)(Object *child, void *opaque), void *opaque);

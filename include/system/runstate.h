@@ -91,6 +91,8 @@ static inline bool shutdown_caused_by_guest(ShutdownCause cause)
 }
 
 void qemu_system_reset_request(ShutdownCause reason);
+/* While held, a reset that is asked for waits: the guest's memory is being taken elsewhere.  BQL. */
+void qemu_system_reset_hold(bool hold);
 void qemu_system_shutdown_request(ShutdownCause reason);
 void qemu_system_shutdown_request_with_code(ShutdownCause reason, int exit_code);
 void qemu_system_powerdown_request(void);

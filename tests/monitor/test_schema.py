@@ -57,6 +57,11 @@ OWN = {
     ('object-add(arguments)', 'extra variant authz-list-file'): 'makes the object usable',
     ('object-add(arguments).qom-type', 'extra value authz-list-file'): 'likewise',
     ('query-migrate(return)', 'extra member x-downtime'): 'where the downtime went',
+    # QEMU has them since 10.1, after both that are compared here.
+    ('query-migrate(return)', 'extra member postcopy-latency'): 'of a later QEMU',
+    ('query-migrate(return)', 'extra member postcopy-latency-dist'): 'likewise',
+    ('query-migrate(return)', 'extra member postcopy-vcpu-latency'): 'likewise',
+    ('query-migrate(return)', 'extra member postcopy-non-vcpu-latency'): 'likewise',
 }
 
 

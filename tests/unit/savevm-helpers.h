@@ -99,7 +99,7 @@ static inline int save(Error **errp)
         ret = MIN(ret, 0);
     }
     if (!ret) {
-        ret = qemu_savevm_state_complete_precopy_iterable(f, errp);
+        ret = qemu_savevm_state_complete_precopy_iterable(f, false, errp);
     }
     if (!ret) {
         ret = qemu_savevm_state_complete_precopy_non_iterable(f, errp);

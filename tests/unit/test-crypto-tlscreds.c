@@ -299,19 +299,21 @@ static void test_anon(void)
 
 static void test_find(void)
 {
+    QCryptoTLSCreds *creds;
     Error *err = NULL;
 
     g_assert_null(qcrypto_tls_creds_find("tls", Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, &err));
     g_assert_cmpstr(error_get_pretty(err), ==, "No TLS credentials with id 'tls'");
     g_clear_pointer(&err, error_free);
     g_assert_true(user_creatable_add_from_str("tls-creds-anon,id=tls", &error_abort));
-    g_assert_nonnull(
-        qcrypto_tls_creds_find("tls", Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, &error_abort));
+    creds = qcrypto_tls_creds_find("tls", Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, &error_abort);
+    g_assert_nonnull(creds);
     g_assert_null(qcrypto_tls_creds_find("tls", Q_CRYPTO_TLS_CREDS_ENDPOINT_SERVER, &err));
     g_assert_nonnull(
         strstr(error_get_pretty(err), "Expected TLS credentials for a server endpoint"));
     g_clear_pointer(&err, error_free);
     g_assert_true(user_creatable_del("tls", &error_abort));
+    object_unref(OBJECT(creds)); /* it outlived its place in the tree */
     g_assert_true(user_creatable_add_from_str("secret,id=tls,data=x", &error_abort));
     g_assert_null(qcrypto_tls_creds_find("tls", Q_CRYPTO_TLS_CREDS_ENDPOINT_SERVER, &err));
     g_assert_nonnull(strstr(error_get_pretty(err), "is not TLS credentials"));

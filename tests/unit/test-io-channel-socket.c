@@ -138,6 +138,41 @@ static void test_nonblocking(void)
     free_pair(src, dst);
 }
 
+static int buffer_size(QIOChannel *ioc, int option)
+{
+    int n = 0;
+    socklen_t len = sizeof(n);
+
+    g_assert_cmpint(getsockopt(QIO_CHANNEL_SOCKET(ioc)->fd, SOL_SOCKET, option, &n, &len), ==, 0);
+    return n;
+}
+
+/* What is bounded is little, and all comes through nevertheless. */
+static void test_bounds(void)
+{
+    QIOChannel *src, *dst;
+    int before;
+
+    connect_pair(socket_parse("tcp:127.0.0.1:0", &error_abort), &src, &dst);
+    qio_channel_bound_send_queue(src, 64 * 1024);
+    qio_channel_bound_receive_queue(dst, 64 * 1024, 0);
+    g_assert_cmpint(buffer_size(dst, SO_RCVBUF), ==, 2 * 64 * 1024); /* the kernel counts so */
+    test_transfer(src, dst, SIZE, false);
+    /* However near the peer is, it takes longer than a microsecond to it. */
+    qio_channel_bound_receive_queue(dst, 1024, 64000 * 1000000ull);
+    g_assert_cmpint(buffer_size(dst, SO_RCVBUF), >, 2 * 64000);
+    free_pair(src, dst);
+
+    connect_pair(unix_address("bounds"), &src, &dst);
+    before = buffer_size(dst, SO_RCVBUF);
+    qio_channel_bound_send_queue(src, 64 * 1024);
+    qio_channel_bound_receive_queue(dst, 4096, 1 << 30);
+    g_assert_cmpint(buffer_size(src, SO_SNDBUF), ==, 64 * 1024);
+    g_assert_cmpint(buffer_size(dst, SO_RCVBUF), ==, before); /* there the sender's counts */
+    test_transfer(src, dst, SIZE, false);
+    free_pair(src, dst);
+}
+
 static void test_peek(void)
 {
     QIOChannel *src, *dst;
@@ -531,6 +566,7 @@ int main(int argc, char **argv)
     g_test_add_func("/io/channel/socket/many-elements", test_many_elements);
     g_test_add_func("/io/channel/socket/eof", test_eof);
     g_test_add_func("/io/channel/socket/nonblocking", test_nonblocking);
+    g_test_add_func("/io/channel/socket/bounds", test_bounds);
     g_test_add_func("/io/channel/socket/peek", test_peek);
     g_test_add_func("/io/channel/socket/fd-pass", test_fd_pass);
     g_test_add_func("/io/channel/socket/shutdown", test_shutdown);

@@ -66,9 +66,13 @@ static void pair_free(Pair *p)
 
 static QCryptoTLSCreds *creds(bool server)
 {
-    return qcrypto_tls_creds_find(server ? "server" : "client",
-                                  server ? Q_CRYPTO_TLS_CREDS_ENDPOINT_SERVER
-                                         : Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT, &error_abort);
+    QCryptoTLSCreds *found = qcrypto_tls_creds_find(server ? "server" : "client",
+                                                    server ? Q_CRYPTO_TLS_CREDS_ENDPOINT_SERVER
+                                                           : Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT,
+                                                    &error_abort);
+
+    object_unref(OBJECT(found)); /* the tree has it */
+    return found;
 }
 
 static void add(const char *format, ...) G_GNUC_PRINTF(1, 2);

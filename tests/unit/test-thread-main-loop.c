@@ -7,6 +7,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
 #include "qemu/osdep.h"
+#include <sched.h>
+#include <sys/resource.h>
 #include "qapi/error.h"
 #include "qemu/atomic.h"
 #include "qemu/lockable.h"
@@ -751,6 +753,25 @@ static void test_thread_setup(void)
     g_assert_false(sigismember(&after, SIGTERM));
 }
 
+static void *prompt_thread(void *opaque)
+{
+    int nice = getpriority(PRIO_PROCESS, 0);
+
+    qemu_thread_be_prompt();
+    g_assert_cmpint(sched_getscheduler(0), ==, SCHED_OTHER);
+    g_assert_cmpint(getpriority(PRIO_PROCESS, 0), ==, nice);
+    return NULL;
+}
+
+/* A hint: whether it was taken cannot be seen, but nothing else may change. */
+static void test_thread_prompt(void)
+{
+    QemuThread thread;
+
+    qemu_thread_create(&thread, "prompt", prompt_thread, NULL, QEMU_THREAD_JOINABLE);
+    qemu_thread_join(&thread);
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -760,6 +781,7 @@ int main(int argc, char **argv)
     qemu_init_main_loop(&error_abort);
     fired = g_string_new(NULL);
     g_assert_true(bql_locked());
+    g_test_add_func("/thread/prompt", test_thread_prompt);
     g_test_add_func("/main-loop/bh/basic", test_bh_basic);
     g_test_add_func("/main-loop/bh/within", test_bh_within);
     g_test_add_func("/main-loop/bh/threads", test_bh_threads);
