@@ -172,7 +172,7 @@ class Machine:
     """One process. Use as a context manager: on leaving, it is gone."""
 
     def __init__(self, binary, arguments, name='machine', directory=None, timeout=60.0,
-                 serial=None, pass_fds=()):
+                 serial=None, pass_fds=(), oob=False):
         self.name = name
         self.serial = serial
         self._own_directory = None
@@ -202,7 +202,7 @@ class Machine:
             self._stderr.close()
             raise MachineError(f'{binary}: {e.strerror}') from e
         try:
-            self.qmp = QMP(self._accept(listener, timeout), timeout)
+            self.qmp = QMP(self._accept(listener, timeout), timeout, oob)
         except QMPClosed as e:
             try:
                 status = self.process.wait(5)

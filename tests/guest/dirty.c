@@ -38,6 +38,7 @@ static struct {
     u32 tick;                     /* microseconds between dots on the serial port, 0: none */
     u32 stamp;                    /* print the time stamp counter after every letter */
     u32 every;                    /* rounds between two letters */
+    u32 peek;                     /* look at a page of any vCPU after every page */
 } option;
 
 static u32 pool[POOL_WORDS];
@@ -139,6 +140,39 @@ static inline void write_page(volatile struct vcpu *v, u32 page, u32 round)
     }
 }
 
+/*
+ * Looks at some page of some share, whatever its vCPU does meanwhile: a stamp is of the round
+ * that was going on before it was read, the one before that, or one up to that which goes on
+ * afterwards. A page that is not hot keeps its first content.
+ */
+static void peek_page(volatile struct vcpu *v, u32 *random)
+{
+    volatile struct vcpu *of;
+    u32 place, page;
+
+    *random = *random * 1664525u + 1013904223u;
+    of = &control.vcpu[(*random >> 8) % control.vcpus];
+    *random = *random * 1664525u + 1013904223u;
+    place = (*random >> 8) % of->pages;
+    page = of->first_page + place;
+    if (of->state != VCPU_RUNNING) {
+        return;
+    }
+    for (u32 slot = 0; slot < control.words; slot++) {
+        volatile u32 *at = (u32 *)(uptr)(page * PAGE_SIZE) + slot_word(slot);
+        u32 first = page * KEY_PAGE ^ control.seed ^ slot * KEY_SLOT;
+        u32 low = of->round, found = *at, high = of->round;
+
+        low -= low > 0;
+        if (place >= of->hot_pages) {
+            low = high = 0;
+        }
+        if (found - first - low > high - low) {
+            found_error(v, at, first + low, found);
+        }
+    }
+}
+
 static void next_round(volatile struct vcpu *v, u32 round)
 {
     u32 old_pos = v->pos, old_round = v->round;
@@ -195,6 +229,7 @@ static void __attribute__((noreturn)) worker(u32 index)
     volatile struct vcpu *v = &control.vcpu[index];
     u32 hot = v->hot_pages, stride = v->stride, first = v->first_page;
     u32 interval = 0, tick = 0, timed = option.rate || option.tick;
+    u32 random = control.seed + index;
     u64 due, next_tick;
 
     v->state = VCPU_FILLING;
@@ -220,6 +255,9 @@ static void __attribute__((noreturn)) worker(u32 index)
         for (u32 i = 0; i < hot; i++) {
             write_page(v, first + page, round);
             v->pos = i + 1;
+            if (option.peek) {
+                peek_page(v, &random);
+            }
             page += stride;
             if (page >= hot) {
                 page -= hot;
@@ -315,6 +353,7 @@ void guest_main(u32 start_info)
     option.tick = number_option(line, "tick", 0);
     option.stamp = number_option(line, "stamp", 0);
     option.every = number_option(line, "every", 1);
+    option.peek = number_option(line, "peek", 0);
     control.ring = number_option(line, "ring", 0);
     control.seed = number_option(line, "seed", 1);
     control.words = number_option(line, "words", 4);

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The project's own tools: counting of test results, the QMP client, configure, demo's options."""
+"""The project's own tools: counting of test results, the QMP client, the proxy of postcopy's
+tests, configure, demo's options."""
 
 import contextlib
 import io
@@ -8,17 +9,19 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.join(HERE, '..', '..')
 sys.path[:0] = [os.path.join(TOP, 'scripts'), HERE]
 
-from vmtools import results, tap                                # noqa: E402
+from vmtools import gate, messages, results, tap                # noqa: E402
 from vmtools.qmp import QMP, QMPClosed, QMPError, QMPTimeout    # noqa: E402
 
 
@@ -152,6 +155,201 @@ class Monitor(unittest.TestCase):
         client, _ = self.client([])
         with self.assertRaises(QMPTimeout):
             client.command('quit', timeout=0.1)
+
+
+def page(offset, block=None):
+    name = bytes([len(block)]) + block.encode() if block else b''
+    return struct.pack('>Q', offset | 8 | (0 if block else 0x20)) + name + bytes(range(256)) * 16
+
+
+def command(name, data=b''):
+    return messages.command(name, data)
+
+
+class Messages(unittest.TestCase):
+    """What goes over the wire is taken apart alike however it arrives."""
+    SECTION = struct.pack('>BI', 2, 7)
+    EOS = struct.pack('>QBI', 0x10, 0x7e, 7)
+    MAIN = [
+        ('header', b'QEVM\0\0\0\3'),
+        ('configuration', b'\7\0\0\0\4none'),
+        ('open-return-path', command('open-return-path')),
+        ('ping', command('ping', b'\0\0\0\1')),
+        ('advise', command('advise', struct.pack('>QQ', 4096, 4096))),
+        ('start', struct.pack('>BIB3sII', 1, 7, 3, b'ram', 0, 4)),
+        ('blocks', struct.pack('>QB1sQQB1sQ', 0x203000 | 4, 1, b'a', 0x200000, 0x200000, 1, b'b',
+                               0x3000)),
+        ('eos', EOS), ('part', SECTION), ('page', page(0, 'a')), ('page', page(0x1000)),
+        ('zero', struct.pack('>QB', 0x2022, 0)), ('eos', EOS),
+        ('discard', command('discard', struct.pack('>BB1sBQQ', 0, 1, b'a', 0, 0, 4096))),
+        ('packaged', command('packaged', struct.pack('>I', 8)) + command('listen') + b'xyz'),
+        ('recv-bitmap', command('recv-bitmap', b'\1a')),
+        ('eof', b'\0'),
+        ('vmdescription', b'\6\0\0\0\2{}'),
+        ('raw', b'\x77 something else'),
+    ]
+    BACK = [
+        ('pong', messages.reply(2, b'\0\0\0\3')),
+        ('req-pages', messages.reply(3, struct.pack('>QIB1s', 0x1000, 4096, 1, b'a'))),
+        ('req-pages', messages.reply(4, struct.pack('>QI', 0x2000, 4096))),
+        ('recv-bitmap', messages.reply(5, b'\1a') + struct.pack('>QQQ', 8, 5, 0x0123456789abcdef)),
+        ('resume-ack', messages.reply(6, b'\0\0\0\1')),
+        ('shut', messages.reply(1, bytes(4))),
+    ]
+
+    def test_split(self):
+        for splitter, parts in ((messages.MainStream, self.MAIN),
+                                (messages.ReturnPath, self.BACK)):
+            whole = b''.join(data for _, data in parts)
+            for step in (len(whole), 1000, 7, 1):
+                with self.subTest(splitter.__name__, step=step):
+                    split, found = splitter(), []
+                    for at in range(0, len(whole), step):
+                        found += split.feed(whole[at:at + step])
+                    self.assertEqual(split.rest(), b'')
+                    found = [m for m in found if m.kind != 'raw'] + [
+                        messages.Message('raw', None, b''.join(
+                            m.data for m in found if m.kind == 'raw'))]
+                    expected = parts if parts[-1][0] == 'raw' else [*parts, ('raw', b'')]
+                    self.assertEqual([(m.kind, m.data) for m in found], expected)
+
+    def test_details(self):
+        split = messages.MainStream()
+        found = split.feed(b''.join(data for _, data in self.MAIN))
+        details = {m.kind: m.detail for m in found}
+        self.assertEqual(details['page'], ('a', 0x1000))
+        self.assertEqual(details['discard'], ('a', (0, 4096)))
+        self.assertEqual(details['packaged'], ('listen', 'devices'))
+        back = messages.ReturnPath().feed(b''.join(data for _, data in self.BACK))
+        self.assertEqual([m.detail for m in back],
+                         [3, ('a', 0x1000, 4096), ('a', 0x2000, 4096), 'a', 1, 0])
+
+
+class Gates(unittest.TestCase):
+    """What is said to happen at a message happens there."""
+    PINGS = [command('ping', struct.pack('>I', i)) for i in range(5)]
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix='godwit-')
+        self.addCleanup(self.directory.cleanup)
+
+    def ends(self, where='unix', hook=None):
+        """A source, a destination and the gate between."""
+        there, uri = gate.listen('tcp' if where == 'tcp' else
+                                 'unix:' + os.path.join(self.directory.name, 'there'))
+        self.addCleanup(there.close)
+        between = gate.Gate(uri, 'tcp' if where == 'tcp' else
+                            'unix:' + os.path.join(self.directory.name, 'gate'), hook)
+        self.addCleanup(between.close)
+        source = gate.connect(between.uri)
+        self.addCleanup(source.close)
+        destination = there.accept()[0]
+        self.addCleanup(destination.close)
+        for end in (source, destination):
+            end.settimeout(20)
+        return source, destination, between
+
+    @staticmethod
+    def read_all(end):
+        data = b''
+        try:
+            while chunk := end.recv(1 << 16):
+                data += chunk
+        except ConnectionError:
+            data += b'(reset)'
+        return data
+
+    def test_passes(self):
+        for where in ('unix', 'tcp'):
+            with self.subTest(where):
+                source, destination, between = self.ends(where)
+                source.sendall(b''.join(self.PINGS))
+                source.shutdown(socket.SHUT_WR)
+                self.assertEqual(self.read_all(destination), b''.join(self.PINGS))
+                destination.sendall(messages.reply(2, bytes(4)))
+                destination.close()
+                self.assertEqual(self.read_all(source), messages.reply(2, bytes(4)))
+                kinds = [e.message.kind for e in between.log]
+                self.assertEqual(kinds.count('ping'), 5)
+                self.doCleanups()
+                self.setUp()
+
+    def test_cut(self):
+        for before in (False, True):
+            with self.subTest(before=before):
+                source, destination, between = self.ends()
+                between.at(gate.Point(gate.FORWARD, 'ping', 3), between.cut, before)
+                source.sendall(b''.join(self.PINGS))
+                passed = self.PINGS[:2 if before else 3]
+                self.assertEqual(self.read_all(destination), b''.join(passed))
+                self.assertIn(self.read_all(source), (b'', b'(reset)'))
+                self.assertEqual(between.era, 1)
+                self.doCleanups()
+                self.setUp()
+
+    def test_reset(self):
+        source, destination, between = self.ends('tcp')
+        source.sendall(self.PINGS[0])
+        self.assertEqual(destination.recv(100), self.PINGS[0])
+        between.cut('rst')
+        for end in (source, destination):
+            self.assertEqual(self.read_all(end), b'(reset)')
+
+    def test_one_side(self):
+        source, destination, between = self.ends()
+        source.sendall(self.PINGS[0])
+        self.assertEqual(destination.recv(100), self.PINGS[0])
+        between.cut(side='source')
+        self.assertEqual(self.read_all(source), b'')
+        destination.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            destination.recv(1)
+        between.hang_up()
+        destination.settimeout(20)
+        self.assertEqual(self.read_all(destination), b'')
+
+    def test_hold(self):
+        source, destination, between = self.ends()
+        between.at(gate.Point(gate.FORWARD, 'ping', 2), lambda: between.hold(gate.FORWARD))
+        source.sendall(b''.join(self.PINGS))
+        between.wait_for(gate.Point(gate.FORWARD, 'ping', 2))
+        destination.sendall(messages.reply(2, bytes(4)))    # the other direction goes on
+        self.assertEqual(source.recv(100), messages.reply(2, bytes(4)))
+        self.assertEqual([e.message.kind for e in between.log].count('ping'), 2)
+        between.go_on()
+        between.wait_for(gate.Point(gate.FORWARD, 'ping', 5))
+
+    def test_part_and_change(self):
+        def hook(entry):
+            if entry.message.detail == 1:
+                return gate.Changed(b'another')
+            return gate.Part(4, between.cut) if entry.message.detail == 3 else None
+        source, destination, between = self.ends(hook=hook)
+        source.sendall(b''.join(self.PINGS))
+        self.assertEqual(self.read_all(destination), self.PINGS[0] + b'another' + self.PINGS[2]
+                         + self.PINGS[3][:4])
+
+    def test_nobody_there(self):
+        source, destination, between = self.ends()
+        between.target = None
+        with contextlib.closing(gate.connect(between.uri)) as late:
+            late.settimeout(20)
+            self.assertEqual(self.read_all(late), b'')
+
+    def test_line(self):
+        there, uri = gate.listen('tcp')
+        with there, gate.Line(uri, 'tcp', 0.05) as line:
+            with contextlib.closing(gate.connect(line.uri)) as source:
+                destination = there.accept()[0]
+                with destination:
+                    destination.settimeout(20)
+                    sent = os.urandom(300000)
+                    began = time.monotonic()
+                    source.sendall(sent)
+                    source.shutdown(socket.SHUT_WR)
+                    self.assertEqual(self.read_all(destination), sent)
+                    # Not a measure of speed: nothing can come before its time.
+                    self.assertGreaterEqual(time.monotonic() - began, 0.05)
 
 
 class CommandLines(unittest.TestCase):

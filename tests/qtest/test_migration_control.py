@@ -775,7 +775,6 @@ class Accepted(Control):
         machine = self.machine('combinations')
         for names, text in (
                 (('postcopy-ram', 'x-ignore-shared'), 'Postcopy is not compatible with ignore-shared'),
-                (('postcopy-ram', 'multifd'), 'Postcopy is not yet compatible with multifd'),
                 (('postcopy-preempt',), 'Postcopy preempt requires postcopy-ram'),
                 (('background-snapshot', 'return-path'),
                  'Background-snapshot is not compatible with return-path'),
