@@ -333,13 +333,14 @@ static bool pause_until_recovered(MigrationIncomingState *mis, Error *err)
 {
     QIOChannel *ioc;
     QEMUFile *f;
-    bool quit;
+    bool quit, failed;
 
     postcopy_lock();
     quit = postcopy_in.quit;
     if (!quit && postcopy_in.separate_run && !postcopy_in.devices_loaded) {
         quit = postcopy_in.failed = true;    /* the source has its guest, and knows it */
     }
+    failed = postcopy_in.failed;
     postcopy_unlock();
     trace(postcopy_listen, "%s: %s", quit ? "failed" : "paused", error_get_pretty(err));
     if (quit) {
@@ -349,7 +350,7 @@ static bool pause_until_recovered(MigrationIncomingState *mis, Error *err)
             }
         }
         error_free(err);
-        if (postcopy_in.failed) {
+        if (failed) {
             postcopy_ram_release(); /* the load thread may wait for a page */
         }
         return false;

@@ -194,18 +194,9 @@ class TlsMainGone(Source):
     """The main channel's peer goes; multifd's channels stay in the midst of their handshakes."""
 
     STATES = ('silent_channels', 'half_channels')
-
-    def main_goes(self, source, peer, state):
-        peer.sockets[0].shutdown(socket.SHUT_RDWR)
-        info = migrate.wait_status(source, ('failed',), timeout=60)
-        self.assertIn('the destination has closed the main channel', info['error-desc'])
-        return 'failed'
-
-    def test_unix(self):
-        self.in_all_states('unix', ('multifd',), self.main_goes)
-
-    def test_tcp(self):
-        self.in_all_states('tcp', ('multifd',), self.main_goes)
+    main_goes = control.MainGone.main_goes
+    test_unix = control.MainGone.test_unix
+    test_tcp = control.MainGone.test_tcp
 
 
 def add_tests():
