@@ -19,7 +19,6 @@
 #define POOL_WORDS 2048u          /* background content: any page's worth from the first half */
 
 extern u8 ap_trampoline[], ap_trampoline_end[];
-extern volatile u32 ap_index;
 extern void enter_ring3(void (*function)(u32), u32 argument) __attribute__((noreturn));
 extern void guest_halt(void) __attribute__((noreturn));
 void guest_main(u32 start_info) __attribute__((noreturn));
@@ -304,36 +303,6 @@ void guest_ap_main(u32 index)
     go(index);
 }
 
-static void wait_a_little(u32 turns)
-{
-    while (turns--) {
-        __asm__ volatile("pause");
-    }
-}
-
-/* APIC ids are the vCPU numbers on the machines that we run on. */
-static void start_vcpu(u32 index)
-{
-    volatile u32 *icr_low = (u32 *)(uptr)LAPIC_ICR_LOW;
-    volatile u32 *icr_high = (u32 *)(uptr)LAPIC_ICR_HIGH;
-
-    ap_index = index;
-    for (u32 attempt = 0; attempt < 3; attempt++) {
-        *icr_high = index << 24;
-        *icr_low = 0x4500;                                  /* INIT */
-        wait_a_little(2000);
-        *icr_high = index << 24;
-        *icr_low = 0x4600 | GUEST_TRAMPOLINE >> 12;         /* start at the trampoline */
-        for (u32 turn = 0; turn < 200000; turn++) {
-            if (control.vcpu[index].state != VCPU_OFF) {
-                return;
-            }
-            wait_a_little(1);
-        }
-    }
-    refuse("a vCPU does not start");
-}
-
 void guest_main(u32 start_info)
 {
     const u32 *info = (u32 *)(uptr)start_info;
@@ -413,7 +382,9 @@ void guest_main(u32 start_info)
         memcpy((void *)(uptr)GUEST_TRAMPOLINE, ap_trampoline, ap_trampoline_end - ap_trampoline);
         *(volatile u32 *)(uptr)LAPIC_SVR |= 0x100;
         for (u32 i = 1; i < vcpus; i++) {
-            start_vcpu(i);
+            if (!start_vcpu(i, &control.vcpu[i].state, 200000)) {
+                refuse("a vCPU does not start");
+            }
         }
     }
     go(0);

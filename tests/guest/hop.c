@@ -14,7 +14,6 @@
 #include "lib.h"
 
 extern u8 ap_trampoline[], ap_trampoline_end[];
-extern volatile u32 ap_index;
 extern u8 msr_fault_read[], msr_fault_write[], msr_faulted[];
 void guest_main(u32 start_info) __attribute__((noreturn));
 void guest_ap_main(u32 index) __attribute__((noreturn));
@@ -629,30 +628,6 @@ static void __attribute__((noreturn)) refuse(const char *why)
     guest_halt();
 }
 
-static void start_vcpu(u32 index)
-{
-    volatile u32 *icr_low = (u32 *)(uptr)LAPIC_ICR_LOW;
-    volatile u32 *icr_high = (u32 *)(uptr)LAPIC_ICR_HIGH;
-
-    ap_index = index;
-    for (u32 attempt = 0; attempt < 3; attempt++) {
-        *icr_high = index << 24;
-        *icr_low = 0x4500;                                  /* INIT */
-        for (u32 turn = 0; turn < 2000; turn++) {
-            __asm__ volatile("pause");
-        }
-        *icr_high = index << 24;
-        *icr_low = 0x4600 | GUEST_TRAMPOLINE >> 12;
-        for (u32 turn = 0; turn < 20000000 && !hops[index].running; turn++) {
-            __asm__ volatile("pause");
-        }
-        if (hops[index].running) {
-            return;
-        }
-    }
-    refuse("a vCPU does not start");
-}
-
 static u32 via_option(const char *line, const char *name)
 {
     const char *p = find_option(line, name);
@@ -716,7 +691,9 @@ void guest_main(u32 start_info)
         memcpy((void *)(uptr)GUEST_TRAMPOLINE, ap_trampoline, ap_trampoline_end - ap_trampoline);
         *(volatile u32 *)(uptr)LAPIC_SVR |= 0x100;
         for (u32 i = option.vcpus - 1; i >= 1; i--) {
-            start_vcpu(i);
+            if (!start_vcpu(i, &hops[i].running, 20000000)) {
+                refuse("a vCPU does not start");
+            }
         }
     }
     start(0);

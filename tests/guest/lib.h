@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the test guests have in common, there being no library: the serial port written to without
- * waiting, time stamp counter and its frequency, options on the command line. Each guest is one
+ * waiting, time stamp counter and its frequency, options on the command line, starting vCPUs. Each is one
  * program and includes this once; what it does not use is left out by the compiler.
  */
 #ifndef TESTS_GUEST_LIB_H
@@ -186,6 +186,41 @@ GUEST_HELPER u32 number_option(const char *line, const char *name, u32 otherwise
         return value << 10;
     }
     return value;
+}
+
+extern volatile u32 ap_index;
+
+GUEST_HELPER void wait_a_little(u32 turns)
+{
+    while (turns--) {
+        __asm__ volatile("pause");
+    }
+}
+
+/*
+ * Start a vCPU, whose APIC id is its number on the machines that we run on. It is told up to three
+ * times, and has @turns each time to make *state other than 0. 0: it did not.
+ */
+GUEST_HELPER u32 start_vcpu(u32 index, const volatile u32 *state, u32 turns)
+{
+    volatile u32 *icr_low = (u32 *)(uptr)LAPIC_ICR_LOW;
+    volatile u32 *icr_high = (u32 *)(uptr)LAPIC_ICR_HIGH;
+
+    ap_index = index;
+    for (u32 attempt = 0; attempt < 3; attempt++) {
+        *icr_high = index << 24;
+        *icr_low = 0x4500;                                  /* INIT */
+        wait_a_little(2000);
+        *icr_high = index << 24;
+        *icr_low = 0x4600 | GUEST_TRAMPOLINE >> 12;         /* start at the trampoline */
+        for (u32 turn = 0; turn < turns; turn++) {
+            if (*state) {
+                return 1;
+            }
+            wait_a_little(1);
+        }
+    }
+    return 0;
 }
 
 #endif
