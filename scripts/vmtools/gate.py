@@ -145,9 +145,10 @@ class Gate:
         self.era = 0
         self.wires = []
         self.log = []
-        self.changed = threading.Condition()
+        self.changed = threading.Condition(threading.RLock())
         self._actions = {}              # (Point, before) -> function
         self._held = set()              # (role or None, direction)
+        self._last_page = None          # of an era: (era, number)
         self._counts = collections.Counter()
         self._listener, self.uri = listen(where)
         self._path = parse(where)[1] if where != 'tcp' else None
@@ -171,8 +172,7 @@ class Gate:
                 self.era += 1
             for wire in wires:
                 wire.dead |= {FORWARD, BACK}
-            self._held.clear()
-            self.changed.notify_all()
+            self._go_on()
         for wire in wires:
             if side in ('both', 'source'):
                 finish(wire.source, how)
@@ -192,10 +192,32 @@ class Gate:
         with self.changed:
             self._held.add((role, direction))
 
+    def hold_behind(self, point, pages):
+        """From the source nothing passes any more once so many pages have behind that message of
+        its: what a test does then it does in the midst, however late it comes to it."""
+        def count():
+            with self.changed:
+                self._last_page = point.era, self.pages(point.era) + pages
+        self.at(point, count)
+
+    def wait_held(self, timeout=60.0):
+        """Waits until a direction is held."""
+        self.wait(lambda: self._held, timeout, 'what the gate was to stop at')
+
+    def next_era(self):
+        """An end has broken the connections itself."""
+        with self.changed:
+            self.era += 1
+            self._go_on()
+
     def go_on(self):
         with self.changed:
-            self._held.clear()
-            self.changed.notify_all()
+            self._go_on()
+
+    def _go_on(self):
+        self._held.clear()
+        self._last_page = None
+        self.changed.notify_all()
 
     def wait(self, accepts, timeout=60.0, what='what was waited for'):
         """Waits until accepts() is true. For what has to be exact there is at()."""
@@ -314,6 +336,9 @@ class Gate:
     def _one(self, wire, direction, target, message):
         """Lets a message pass; False when the wire is dead."""
         with self.changed:
+            if self._last_page is not None and self._last_page[0] == wire.era \
+                    and direction == FORWARD and self.pages(wire.era) >= self._last_page[1]:
+                self._held.add((None, FORWARD))
             while self._waits(wire, direction):
                 self.changed.wait(0.5)
             if direction in wire.dead:

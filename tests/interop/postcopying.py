@@ -194,6 +194,13 @@ class Postcopy(unittest.TestCase):
         return tuple(self.wait_status(m, *wanted, since=s)
                      for m, s in zip((self.source, self.there), since))
 
+    def hold_in_postcopy(self, pages):
+        """To be said before switch(): so many pages behind the guest's start there the gate lets
+        nothing of the source pass, so that the migration cannot end before the test breaks it. The
+        guest would otherwise ask for all its pages, however slow the rest comes."""
+        apart = self.KINDS == (GODWIT, GODWIT)      # else RUN is in the package
+        self.gate.hold_behind(Point(FORWARD, 'run' if apart else 'packaged'), pages)
+
     def in_postcopy(self):
         """Both sides are in postcopy and the guest runs there. Answers a mark for later waits."""
         self.wait_both('postcopy-active')

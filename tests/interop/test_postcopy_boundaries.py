@@ -375,9 +375,10 @@ class Again(Boundaries):
     def paused_once(self, counter, where):
         self.start(counter, where)
         self.precopy(100)
+        self.hold_in_postcopy(20)
         self.switch()
         mark = self.in_postcopy()
-        self.gate.wait_pages(150)
+        self.gate.wait_held()
         self.gate.cut()
         self.marks = self.paused(mark)
 

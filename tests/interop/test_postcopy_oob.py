@@ -40,6 +40,7 @@ class Stuck(Postcopy):
         is in its queue shows when it is free again."""
         self.begin(parameters=LIMITED, there=more, **options)
         self.precopy()
+        self.hold_in_postcopy(50)
         self.switch()
         self.mark_ = self.in_postcopy()
         self.gate.hold(FORWARD)
@@ -271,6 +272,7 @@ class Moving(Stuck):
                 (lambda: typed('migrate_pause'), lambda: typed('migrate_recover ' + uri),
                  lambda: self.source.qmp.hmp(f'migrate -d -r {self.gate.uri}')))
         self.precopy()
+        self.hold_in_postcopy(50)
         self.switch()
         since = self.in_postcopy()
         for pause, listen, resume in ways:
@@ -304,9 +306,11 @@ class Moving(Stuck):
         self.there.qmp.command('getfd', fds=[pair[0].fileno()], fdname='again')
         self.source.qmp.command('getfd', fds=[pair[1].fileno()], fdname='again')
         self.precopy()
+        self.hold_in_postcopy(50)
         self.switch()
         self.in_postcopy()
         self.there.qmp.command('migrate-pause', oob=True)
+        self.gate.go_on()
         since = self.mark()
         self.paused((0, 0))
         self.there.qmp.command('migrate-recover', oob=True, uri='fd:again')
@@ -403,9 +407,11 @@ class Alone(Moving):
     def test_quit_listening(self):
         self.begin(parameters=LIMITED)
         self.precopy()
+        self.hold_in_postcopy(50)
         self.switch()
         since = self.in_postcopy()
         self.there.command('migrate-pause')
+        self.gate.go_on()
         self.paused(since)
         uri = self.path('again')
         self.oob_there('migrate-recover', uri='unix:' + uri)
