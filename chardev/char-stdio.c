@@ -100,6 +100,7 @@ static void stdio_open(Chardev *chr, ChardevBackend *backend, bool *be_opened, E
 
         registered = true;
         atexit(restore_terminal);
+        at_quick_exit(restore_terminal);
         sigaction(SIGCONT, &act, NULL);
     }
     apply_terminal_mode();

@@ -170,8 +170,8 @@ static void throttle_more(uint64_t sent, uint64_t dirtied, uint64_t threshold)
     int now = cpu_throttle_get_percentage();
     int next = cpu_throttle_next_percentage(now, dirtied, threshold);
 
-    trace(cpu_throttle_trigger, "sent %" PRIu64 " dirtied %" PRIu64 ": %d %% to %d %%", sent, dirtied,
-          now, next);
+    trace(cpu_throttle_trigger, "sent %" PRIu64 " dirtied %" PRIu64 ": %d %% to %d %%", sent,
+          dirtied, now, next);
     if (next != now) {
         cpu_throttle_set(next);
     }

@@ -10,7 +10,7 @@
 /* Out of each stretch of time a throttled vCPU runs this long, in nanoseconds. */
 #define CPU_THROTTLE_SLICE_NS 10000000
 
-/* 1 to 99: the share of its time that each vCPU is kept from running. Takes the BQL where needed. */
+/* 1 to 99: the share of its time that each vCPU is kept from running. Takes the BQL if needed. */
 void cpu_throttle_set(int percentage);
 /* The guest runs freely again, from now on; vCPUs that sleep wake. Takes the BQL where needed. */
 void cpu_throttle_stop(void);

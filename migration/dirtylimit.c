@@ -38,7 +38,10 @@ TRACE_EVENT(dirtylimit_vcpu);
 /* Time that was not used for writing may be made up for, this much. */
 #define MAX_CREDIT_NS (50 * SCALE_MS)
 #define MAX_DEBT_NS (4000LL * SCALE_MS)
-/* How long vCPUs run between two looks: halved and doubled between these as debts are large or small. */
+/*
+ * How long vCPUs run between two looks: halved and doubled between these as debts are large or
+ * small.
+ */
 #define RUN_MIN_NS (1 * SCALE_MS)
 #define RUN_MAX_NS (10 * SCALE_MS)
 #define DEBT_LARGE_NS (100 * SCALE_MS)
@@ -142,8 +145,9 @@ static void update_rates(int64_t now)
             qatomic_set(&cpu->throttle_us_per_full, 0);
         }
         l->slept_ns = 0;
-        trace(dirtylimit_vcpu, "cpu %d: limit %" PRIu64 ", wrote %" PRIu64 " bytes/s, sleeps %" PRId64
-              " us for each ring", cpu->cpu_index, l->debt.limit, l->rate, cpu->throttle_us_per_full);
+        trace(dirtylimit_vcpu, "cpu %d: limit %" PRIu64 ", wrote %" PRIu64 " bytes/s, sleeps %"
+              PRId64 " us for each ring", cpu->cpu_index, l->debt.limit, l->rate,
+              cpu->throttle_us_per_full);
     }
     period_start = now;
 }
@@ -359,8 +363,8 @@ void qmp_set_vcpu_dirty_limit(bool has_cpu_index, int64_t cpu_index, uint64_t di
         return;
     }
     if (dirty_rate > INT64_MAX / MiB) {
-        error_setg(errp, "a dirty page limit of %" PRIu64 " MB/s is too large: the most is %" PRId64,
-                   dirty_rate, (int64_t)(INT64_MAX / MiB));
+        error_setg(errp, "a dirty page limit of %" PRIu64 " MB/s is too large: the most is %"
+                   PRId64, dirty_rate, (int64_t)(INT64_MAX / MiB));
         return;
     }
     set_user_limits(has_cpu_index, cpu_index, dirty_rate * MiB, errp);

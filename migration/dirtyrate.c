@@ -5,9 +5,10 @@
  * is the mode: the contents of some pages (page-sampling), the log of written pages
  * (dirty-bitmap), or what the accelerator's rings note of each vCPU (dirty-ring).
  *
- * Locking: one measurement at a time. Blocks come and go under the BQL, so samples are taken with
- * it, in batches that keep nobody waiting. The measurement's data are the thread's while it
- * measures; queries look at the few words that tell how far it is, under a lock of their own.
+ * Locking: one measurement at a time. Blocks come and go under the BQL, so samples are chosen with
+ * it, and their regions referenced: they are read without. The measurement's data are the thread's
+ * while it measures; queries look at the few words that tell how far it is, under a lock of their
+ * own.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -39,8 +40,6 @@ TRACE_EVENT(dirtyrate_end);
 #define SAMPLE_PAGES_MAX 16384
 /* Of small blocks at least so many pages, or all. */
 #define BLOCK_SAMPLE_MIN 64
-/* Pages that are read before somebody else may have the BQL. */
-#define BATCH_PAGES 128
 
 static struct {
     QemuMutex lock; /* guards info; the rest belongs to the thread */
@@ -98,6 +97,9 @@ static void free_sample(void *opaque)
 {
     DirtySample *s = opaque;
 
+    if (s->mr) {
+        memory_region_unref(s->mr);
+    }
     g_free(s->page);
     g_free(s->hash);
 }
@@ -108,102 +110,79 @@ static void choose_samples(uint64_t per_gib)
 
     BQL_LOCK_GUARD();
     RAMBLOCK_FOREACH_MIGRATABLE(rb) {
-        DirtySample s = {.block_pages = ram_block_pages(rb)};
+        DirtySample s = {.block_pages = ram_block_pages(rb), .host = rb->host, .mr = rb->mr};
 
         s.count = dirty_sample_count(s.block_pages, per_gib);
         s.page = g_new(uint64_t, s.count);
         s.hash = g_new0(uint32_t, s.count);
-        pstrcpy(s.name, sizeof(s.name), rb->idstr);
+        if (s.mr) {
+            memory_region_ref(s.mr);
+        }
         dirty_sample_choose(&s, measure.rand);
         g_array_append_val(measure.samples, s);
     }
 }
 
-/* Which of the pages, from @first on, have another hash than they had. BQL. */
-static uint32_t hash_batch(DirtySample *s, uint32_t first, uint32_t n)
+/* How many of the pages have another hash than they had. */
+static uint32_t hash_sample(DirtySample *s)
 {
-    RAMBlock *rb = qemu_ram_block_by_name(s->name);
     uint32_t changed = 0;
 
-    for (uint32_t i = first; rb && i < first + n; i++) {
-        uint32_t hash;
+    for (uint32_t i = 0; i < s->count; i++) {
+        uint32_t hash = dirty_sample_hash(s->host + s->page[i] * TARGET_PAGE_SIZE);
 
-        if (s->page[i] >= ram_block_pages(rb)) {
-            break; /* the block has shrunk */
-        }
-        hash = dirty_sample_hash(rb->host + s->page[i] * TARGET_PAGE_SIZE);
         changed += hash != s->hash[i];
         s->hash[i] = hash;
     }
     return changed;
 }
 
-/* Reads all samples. Returns the bytes that were written to, if they are typical. */
+/*
+ * Reads all samples, without the BQL: in postcopy a page may be missing, and then this waits until
+ * it comes, perhaps for ever. Returns the bytes that were written to, if they are typical.
+ */
 static double hash_samples(void)
 {
     double bytes = 0;
 
     for (guint i = 0; i < measure.samples->len; i++) {
         DirtySample *s = &g_array_index(measure.samples, DirtySample, i);
-        uint32_t changed = 0;
 
-        for (uint32_t first = 0; first < s->count; first += BATCH_PAGES) {
-            WITH_BQL() {
-                changed += hash_batch(s, first, MIN(BATCH_PAGES, s->count - first));
-            }
-        }
-        bytes += dirty_sample_bytes(s, changed);
+        bytes += dirty_sample_bytes(s, hash_sample(s));
     }
     return bytes;
 }
 
 /* The log of written pages */
 
-static uint64_t logged_pages(void)
-{
-    uint64_t pages = ram_pages_taken();
-    RAMBlock *rb;
-
-    RAMBLOCK_FOREACH_MIGRATABLE(rb) {
-        pages += bitmap_count_one(rb->dirty, ram_block_pages(rb));
-    }
-    return pages;
-}
-
 /*
- * From here on the log tells what is written. Where a migration uses it too it has begun already,
- * and is the migration's to be cleared.
+ * A migration may run, and use the log too. What is dirty for it already, such as all of memory in
+ * its first pass, has to be noted when it is written again: so it is noted apart (rb->written), and
+ * the accelerator's log is cleared. The migration loses nothing by that: what the accelerator has
+ * told is in rb->dirty, and it clears no more of its log than that.
  */
-static bool log_begin(uint64_t *pages, Error **errp)
+bool dirty_log_begin(Error **errp)
 {
     RAMBlock *rb;
 
-    BQL_LOCK_GUARD();
     if (!memory_global_dirty_log_start(GLOBAL_DIRTY_DIRTY_RATE, errp)) {
         return false;
     }
     memory_global_dirty_log_sync(false);
-    if (!(global_dirty_tracking & GLOBAL_DIRTY_MIGRATION)) {
-        RAMBLOCK_FOREACH_MIGRATABLE(rb) {
-            bitmap_zero(rb->dirty, ram_block_pages(rb));
-            if (rb->mr) {
-                memory_region_clear_dirty_bitmap(rb->mr, 0, rb->used_length);
-            }
+    RAMBLOCK_FOREACH_MIGRATABLE(rb) {
+        if (rb->mr) {
+            memory_region_clear_dirty_bitmap(rb->mr, 0, rb->used_length);
         }
     }
-    *pages = logged_pages();
+    ram_written_begin();
     return true;
 }
 
-static uint64_t log_end(void)
+uint64_t dirty_log_end(void)
 {
-    uint64_t pages;
-
-    BQL_LOCK_GUARD();
     memory_global_dirty_log_sync(false);
-    pages = logged_pages();
     memory_global_dirty_log_stop(GLOBAL_DIRTY_DIRTY_RATE);
-    return pages;
+    return ram_written_end();
 }
 
 /* Dirty rings */
@@ -268,8 +247,8 @@ static void sleep_until(int64_t end_ms)
 static bool do_measure(DirtyRateMeasureMode mode, int64_t *rate, DirtyRateVcpuList **vcpus,
                        Error **errp)
 {
-    uint64_t before = 0;
     int64_t start, ms;
+    bool ok = true;
     double bytes;
 
     switch (mode) {
@@ -278,15 +257,16 @@ static bool do_measure(DirtyRateMeasureMode mode, int64_t *rate, DirtyRateVcpuLi
         hash_samples();
         break;
     case DIRTY_RATE_MEASURE_MODE_DIRTY_BITMAP:
-        if (!log_begin(&before, errp)) {
-            return false;
+        WITH_BQL() {
+            ok = dirty_log_begin(errp);
         }
         break;
     default:
-        if (!rings_begin(errp)) {
-            return false;
-        }
+        ok = rings_begin(errp);
         break;
+    }
+    if (!ok) {
+        return false;
     }
     start = qemu_clock_get_ms(QEMU_CLOCK_REALTIME);
     sleep_until(start + measure.calc_ms);
@@ -296,7 +276,9 @@ static bool do_measure(DirtyRateMeasureMode mode, int64_t *rate, DirtyRateVcpuLi
         bytes = hash_samples();
         break;
     case DIRTY_RATE_MEASURE_MODE_DIRTY_BITMAP:
-        bytes = (double)(log_end() - before) * TARGET_PAGE_SIZE;
+        WITH_BQL() {
+            bytes = (double)dirty_log_end() * TARGET_PAGE_SIZE;
+        }
         break;
     default:
         bytes = rings_end(ms, vcpus);
@@ -319,7 +301,9 @@ static void *measure_thread(void *opaque)
     g_array_set_clear_func(measure.samples, free_sample);
     measure.vcpu_pages = g_array_new(false, true, sizeof(uint64_t));
     ok = do_measure(measure.info.mode, &rate, &vcpus, &err);
-    g_clear_pointer(&measure.samples, g_array_unref);
+    WITH_BQL() {
+        g_clear_pointer(&measure.samples, g_array_unref);
+    }
     g_clear_pointer(&measure.vcpu_pages, g_array_unref);
     g_clear_pointer(&measure.rand, g_rand_free);
     if (!ok) {
@@ -353,7 +337,8 @@ static bool check_arguments(int64_t calc_ms, bool has_sample_pages, int64_t samp
         return false;
     }
     if (has_sample_pages && (sample_pages < SAMPLE_PAGES_MIN || sample_pages > SAMPLE_PAGES_MAX)) {
-        error_setg(errp, "sample-pages is out of range[%d, %d].", SAMPLE_PAGES_MIN, SAMPLE_PAGES_MAX);
+        error_setg(errp, "sample-pages is out of range[%d, %d].", SAMPLE_PAGES_MIN,
+                   SAMPLE_PAGES_MAX);
         return false;
     }
     if ((mode == DIRTY_RATE_MEASURE_MODE_DIRTY_RING && !rings) ||

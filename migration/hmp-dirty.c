@@ -34,7 +34,8 @@ void hmp_calc_dirty_rate(Monitor *mon, const QDict *qdict)
     if (hmp_handle_error(mon, err)) {
         return;
     }
-    monitor_printf(mon, "Starting dirty rate measurement with period %" PRId64 " seconds\n", seconds);
+    monitor_printf(mon, "Starting dirty rate measurement with period %" PRId64 " seconds\n",
+                   seconds);
     monitor_puts(mon, "[Please use 'info dirty_rate' to check results]\n");
 }
 
@@ -94,8 +95,8 @@ void hmp_info_vcpu_dirty_limit(Monitor *mon, const QDict *qdict)
         monitor_puts(mon, "Dirty page limit not enabled!\n");
     }
     for (DirtyLimitInfoList *l = list; l; l = l->next) {
-        monitor_printf(mon, "vcpu[%" PRId64 "], limit rate %" PRIu64 " (MB/s), current rate %" PRIu64
-                       " (MB/s)\n", l->value->cpu_index, l->value->limit_rate,
+        monitor_printf(mon, "vcpu[%" PRId64 "], limit rate %" PRIu64 " (MB/s), current rate %"
+                       PRIu64 " (MB/s)\n", l->value->cpu_index, l->value->limit_rate,
                        l->value->current_rate);
     }
 }

@@ -159,7 +159,8 @@ static void note_start(MigrationIncomingState *mis)
 {
     if (runstate_is_live(runstate_get())) {
         mis->guest_started = qemu_clock_get_ns(QEMU_CLOCK_REALTIME);
-        trace(migration_incoming_step, "devices loaded in %.3f ms, guest started %.3f ms after the end",
+        trace(migration_incoming_step, "devices loaded in %.3f ms, guest started %.3f ms after the "
+              "end",
               (mis->devices_ended - mis->devices_began) / 1e6,
               (mis->guest_started - mis->end_seen) / 1e6);
     }

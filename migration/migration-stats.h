@@ -10,7 +10,7 @@
 
 typedef struct MigrationAtomicStats {
     Stat64 dirty_bytes_last_sync; /* left to send right after the last sync */
-    Stat64 dirty_pages_rate;      /* pages/s dirtied, between the last two syncs that were 1 s apart */
+    Stat64 dirty_pages_rate;      /* pages/s dirtied, between the last two syncs 1 s apart */
     Stat64 dirty_sync_count;      /* passes */
     Stat64 dirty_sync_missed_zero_copy;
     Stat64 downtime_bytes;        /* RAM sent while the guest was stopped, over all channels */

@@ -53,8 +53,9 @@ static void migration_instance_init(Object *obj)
     s->send_configuration = true;
     s->send_section_footer = true;
     /*
-     * No reader needs the mark, and QEMU before 10.0 refuses it: without a machine version that says
-     * what the other side is, it is left out.  -global migration.send-switchover-start=on sends it.
+     * No reader needs the mark, and QEMU before 10.0 refuses it: without a machine version that
+     * says what the other side is, it is left out.  -global migration.send-switchover-start=on
+     * sends it.
      */
     s->send_switchover_start = false;
     s->send_vmdesc = true;
@@ -175,8 +176,9 @@ bool migration_is_active_state(int state)
 bool migration_is_running(void)
 {
     /* The thread outlives the last status by a moment: cleaning up belongs to the run. */
-    return current_migration && (migration_is_active_state(qatomic_read(&current_migration->state)) ||
-                                 current_migration->thread_created);
+    return current_migration &&
+           (migration_is_active_state(qatomic_read(&current_migration->state)) ||
+            current_migration->thread_created);
 }
 
 bool migration_is_idle(void)
@@ -334,8 +336,8 @@ static bool migrate_prepare(MigrationState *s, bool resume, Error **errp)
         return false;
     }
     if (migration_incoming_in_use()) {
-        error_setg(errp, "An incoming migration is in progress: in postcopy the guest runs before all "
-                   "of its memory has come");
+        error_setg(errp, "An incoming migration is in progress: in postcopy the guest runs before "
+                   "all of its memory has come");
         return false;
     }
     if (runstate_check(RUN_STATE_POSTMIGRATE)) {
@@ -344,7 +346,8 @@ static bool migrate_prepare(MigrationState *s, bool resume, Error **errp)
     }
     if (migrate_postcopy_ram() && migrate_multifd() && migrate_multifd_flush_after_each_section()) {
         error_setg(errp, "Postcopy is not compatible with multifd where "
-                   "multifd-flush-after-each-section is on: such a destination cannot end postcopy");
+                   "multifd-flush-after-each-section is on: such a destination cannot end "
+                   "postcopy");
         return false;
     }
     if (qemu_savevm_state_blocked(errp)) {
@@ -535,7 +538,9 @@ static bool cancel_run(MigrationState *s)
     }
     do {
         state = qatomic_read(&s->state);
-        if (!migration_is_active_state(state) || state == MIGRATION_STATUS_CANCELLING) {
+        /* In postcopy only the destination's refusal or migration_postcopy_take_back() end it. */
+        if (!migration_is_active_state(state) || state == MIGRATION_STATUS_CANCELLING ||
+            migration_status_is_postcopy(state)) {
             return false;
         }
     } while (!migrate_set_state(&s->state, state, MIGRATION_STATUS_CANCELLING));

@@ -79,10 +79,14 @@ struct MigrationState {
         bool start;           /* atomic: migrate-start-postcopy was given */
         bool answered;        /* atomic: whether RUN goes apart is known… */
         bool run_apart;       /* …and if so it is this */
+        uint32_t token;       /* by which the destination knows this migration, if run_apart */
+        bool token_answered;  /* atomic: on this connection it has said whether it does… */
+        bool token_taken;     /* …and this is it */
         bool devices_loaded;  /* atomic: the destination said so */
         bool met_again;       /* atomic: after a pause it has said what it has */
         bool switched;        /* the switch has begun; migration thread, and after its end */
         bool end_sent;        /* atomic: the last byte is out, or nearly so */
+        bool all_sent;        /* atomic: it was, and the answer never came; it may have completed */
         bool quit;            /* atomic: a paused thread shall end */
         bool resumed;         /* atomic: to_dst_file is a new channel for a paused thread */
         QemuSemaphore paused_sem; /* of a paused thread: quit, resumed or the status has changed */
@@ -92,7 +96,8 @@ struct MigrationState {
     QemuThread thread;
     bool thread_created; /* BQL */
     bool committed; /* the end mark is out: the destination may run.  Under qemu_file_lock. */
-    bool cancel_late; /* cancelled when committed already: the answer must come soon.  qemu_file_lock. */
+    /* Cancelled when committed already: the answer must come soon.  qemu_file_lock. */
+    bool cancel_late;
     guint give_up_timer; /* main thread */
     char *hostname; /* for TLS */
 
@@ -145,7 +150,7 @@ struct MigrationIncomingState {
     QemuThread thread;
     bool thread_created;
     int64_t start_time, total_time; /* ms */
-    /* Of the switchover as it looks from here; ns, 0: has not happened.  Load thread, then the BH. */
+    /* Of the switchover as seen from here; ns, 0: has not happened.  Load thread, then the BH. */
     int64_t devices_began, devices_ended, end_seen, guest_started;
     int load_result;
     bool decided;                   /* whether the guest runs here.  BQL. */
@@ -190,6 +195,7 @@ bool migration_yank_register(Error **errp);
 void migration_yank_unregister(void);
 
 /* return-path.c */
+#define MIGRATION_REFUSED "the destination failed to load the stream (its own error says why)"
 /* By capability return-path, or because postcopy cannot do without. */
 bool migration_uses_return_path(void);
 void open_return_path_on_source(MigrationState *s);

@@ -68,9 +68,9 @@ static void encoder_free(void *encoder)
 }
 
 /*
- * How far back a sender may look, as a power of two: it is memory of ours. 25 is the window of level
- * 20, the highest. Of many channels each gets its part of a budget, but never less than our own
- * senders need.
+ * How far back a sender may look, as a power of two: it is memory of ours. 25 is the window of
+ * level 20, the highest. Of many channels each gets its part of a budget, but never less than our
+ * own senders need.
  */
 static int window_log(void)
 {

@@ -1,7 +1,7 @@
 /*
  * Multifd: pages travel over channels of their own, beside the main stream.
  *
- * multifd-packet.c is the wire form, multifd-send*.c and multifd-recv.c are the two ends, and
+ * multifd-packet.c is the wire form, multifd-send*.c and multifd-recv*.c are the two ends, and
  * multifd-zlib.c and multifd-zstd.c the compressions. docs/stream-format.md, "Multifd", describes
  * the packets.
  *
@@ -68,8 +68,8 @@ typedef struct MultiFDCodec {
     uint32_t flag;
     void *(*encoder_new)(Error **errp);
     /*
-     * @len bytes at @in, which do not change meanwhile, to @out with @room bytes. The bytes written,
-     * or -1.
+     * @len bytes at @in, which do not change meanwhile, to @out with @room bytes. The bytes
+     * written, or -1.
      */
     ssize_t (*encode)(void *encoder, const uint8_t *in, size_t len, uint8_t *out, size_t room,
                       Error **errp);
@@ -109,8 +109,8 @@ bool multifd_recv_all_channels_created(void);
  */
 bool multifd_recv_sync_main(QEMUFile *f, Error **errp);
 /*
- * The main stream has ended, or gone over to postcopy: from here on no page may come. False if one has, behind the last
- * synchronisation. On the load thread.
+ * The main stream has ended, or gone over to postcopy: from here on no page may come. False if one
+ * has, behind the last synchronisation. On the load thread.
  */
 bool multifd_recv_finish(Error **errp);
 /* Any thread. */

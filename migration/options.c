@@ -119,8 +119,8 @@ static bool check_zero_copy(const bool *caps, const MigrationParameters *p, Erro
 }
 
 /*
- * Combinations that QEMU refuses, in its words. They come before the question whether a capability is
- * built in: they are wrong in every version.
+ * Combinations that QEMU refuses, in its words. They come before the question whether a capability
+ * is built in: they are wrong in every version.
  */
 static bool check_combinations(const bool *caps, Error **errp)
 {
@@ -321,8 +321,8 @@ void migrate_params_init(MigrationParameters *p)
 }
 
 /*
- * Clients and test suites read these texts: they are QEMU's, which are of two kinds, and mostly have
- * the parameter's name with underscores.
+ * Clients and test suites read these texts: they are QEMU's, which are of two kinds, and mostly
+ * have the parameter's name with underscores.
  */
 static bool check_range(const char *name, uint64_t v, uint64_t min, uint64_t max, Error **errp)
 {

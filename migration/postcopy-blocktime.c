@@ -1,13 +1,14 @@
 /*
  * postcopy-blocktime: who waited for pages on the destination, and how long.
  *
- * A thread waits for one page at a time, from the moment at which its fault is read until the page is
- * placed. For each vCPU these times add up (postcopy-vcpu-blocktime); so do the times in which every
- * vCPU waited (postcopy-blocktime), in which the guest stood still. Each wait that ended is one
- * latency. Faults of other threads (devices, monitors, the kernel's helpers) count as latencies too.
+ * A thread waits for one page at a time, from the moment at which its fault is read until the page
+ * is placed. For each vCPU these times add up (postcopy-vcpu-blocktime); so do the times in which
+ * every vCPU waited (postcopy-blocktime), in which the guest stood still. Each wait that ended is
+ * one latency. Faults of other threads (devices, monitors, the kernel's helpers) count as latencies
+ * too.
  *
- * The lock is taken once a fault, and by those who place pages as long as anybody waits: it is held for
- * as long as it takes to look at each vCPU.
+ * The lock is taken once a fault, and by those who place pages as long as anybody waits: it is held
+ * for as long as it takes to look at each vCPU.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -159,8 +160,8 @@ static void vcpu_wait_ended(Vcpu *vcpu, int64_t now)
 }
 
 /*
- * The same place again: it was interrupted. Another one: its page has come, and who placed it has not
- * told yet.
+ * The same place again: it was interrupted. Another one: its page has come, and who placed it has
+ * not told yet.
  */
 static void vcpu_waits(Vcpu *vcpu, uintptr_t page, int64_t now)
 {

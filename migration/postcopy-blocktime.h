@@ -22,8 +22,8 @@ bool postcopy_blocktime_active(void);
 
 /*
  * Thread @tid (0: not known) waits for the host page at @page. To be called before it is looked at
- * whether that page has arrived meanwhile, and if it has, to be followed by _placed(): else a page that
- * is placed between the two would leave a wait without an end. Fault thread only.
+ * whether that page has arrived meanwhile, and if it has, to be followed by _placed(): else a page
+ * that is placed between the two would leave a wait without an end. Fault thread only.
  */
 void postcopy_blocktime_fault(uint32_t tid, const void *page);
 
@@ -33,7 +33,10 @@ void postcopy_blocktime_placed(const void *start, size_t len);
 /* For query-migrate of the destination, once it is completed. */
 void postcopy_blocktime_fill_info(MigrationInfo *info);
 
-/* Latencies by length: number N counts those from 2^N us to below 2^(N+1) us; at both ends, all beyond. */
+/*
+ * Latencies by length: number N counts those from 2^N us to below 2^(N+1) us; at both ends, all
+ * beyond.
+ */
 #define POSTCOPY_LATENCY_BUCKETS 24
 int postcopy_latency_bucket(int64_t ns);
 

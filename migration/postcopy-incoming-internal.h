@@ -22,6 +22,10 @@ typedef enum PostcopyPhase {
 typedef struct PostcopyIncoming {
     int phase;                  /* atomic; the load thread's, later the listen thread's */
     bool separate_run, run_in_package; /* the load thread's */
+    /* The load thread's, then the listen thread's: */
+    uint32_t token;             /* of this migration; 0: its source names none */
+    bool token_follows;         /* the next PING has it */
+    bool token_seen;            /* it was the right one, on this connection */
 
     GMutex lock;                /* guards the rest; below it are the status and its event alone */
     GCond changed;
@@ -70,7 +74,10 @@ int postcopy_out_of_place(const char *name, const char *why, Error **errp);
 void postcopy_incoming_done_bh(void *opaque);
 
 /* postcopy-listen.c */
-/* The preempt channel is here; waits for it for a while. */
+/*
+ * The preempt channel is here, if there is to be one; waits for it for a while. The main thread
+ * accepts it, so it has to be there before the first page is missing for which that one may wait.
+ */
 bool postcopy_wait_for_preempt(Error **errp);
 void postcopy_start_threads(MigrationIncomingState *mis);
 void postcopy_set_quit(void);

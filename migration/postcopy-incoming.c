@@ -16,6 +16,7 @@
 #include "multifd.h"
 #include "options.h"
 #include "postcopy-incoming-internal.h"
+#include "postcopy-pings.h"
 #include "postcopy-recover.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
@@ -25,12 +26,9 @@
 #include "ram.h"
 #include "savevm.h"
 #include "system/cpus.h"
+#include "system/last-resort.h"
 
 TRACE_EVENT(postcopy_incoming);
-
-/* The question whether RUN may stand by itself, and the answer. */
-#define PING_SEPARATE_RUN 0x476f6477
-#define PONG_SEPARATE_RUN 0x476f6478
 
 /* No device's state is near that, all of them together are not. */
 #define PACKAGE_MAX (256 * MiB)
@@ -137,6 +135,29 @@ int postcopy_incoming_advise(QEMUFile *f, uint16_t len, Error **errp)
     return 0;
 }
 
+/* For a user who wants the program to end, and the source is gone. Any thread. */
+static char *what_is_waited_for(void)
+{
+    g_autofree char *what = NULL;
+
+    if (!postcopy_ram_missing()) {
+        return NULL;
+    }
+    what = postcopy_ram_missing_text();
+    return g_strdup_printf("in postcopy %s", what);
+}
+
+/* The first one: from here on whoever looks at guest memory may wait, the main thread too. */
+static bool begin_discarding(Error **errp)
+{
+    if (!postcopy_wait_for_preempt(errp) || !multifd_recv_finish(errp) ||
+        !qemu_last_resort_start(what_is_waited_for, errp)) {
+        return false;
+    }
+    qatomic_mb_set(&postcopy_in.phase, PHASE_DISCARDING);
+    return true;
+}
+
 int postcopy_incoming_discard(QEMUFile *f, uint16_t len, Error **errp)
 {
     char name[256];
@@ -162,10 +183,9 @@ int postcopy_incoming_discard(QEMUFile *f, uint16_t len, Error **errp)
                    "block name of %zu bytes with 0x%02x behind it)", len, version, n, end);
         return -EINVAL;
     }
-    if (postcopy_phase() == PHASE_ADVISED && !multifd_recv_finish(errp)) {
+    if (postcopy_phase() == PHASE_ADVISED && !begin_discarding(errp)) {
         return -EINVAL;
     }
-    qatomic_mb_set(&postcopy_in.phase, PHASE_DISCARDING);
     for (len -= 3 + n; len; len -= 16) {
         uint64_t start = qemu_get_be64(f), length = qemu_get_be64(f);
 
@@ -236,6 +256,26 @@ void postcopy_incoming_done_bh(void *opaque)
     migration_incoming_postcopy_completed();
 }
 
+/* The source says which migration it is, or which one it wants to resume. */
+static int take_token(const LoadContext *ctx, uint32_t value, Error **errp)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    postcopy_in.token_follows = false;
+    if (ctx->mode == LOAD_PRECOPY && !postcopy_in.token) {
+        postcopy_in.token = value;
+    }
+    postcopy_in.token_seen = value == postcopy_in.token;
+    if (!postcopy_in.token_seen) {
+        migrate_send_rp_pong(mis, POSTCOPY_PONG_TOKEN_OTHER);
+        error_setg(errp, "a source wants to resume another migration than this one, which is "
+                   "0x%" PRIx32 ": 0x%" PRIx32, postcopy_in.token, value);
+        return -EINVAL;
+    }
+    migrate_send_rp_pong(mis, POSTCOPY_PONG_TOKEN_TAKEN);
+    return 0;
+}
+
 int postcopy_incoming_ping(const LoadContext *ctx, uint32_t value, Error **errp)
 {
     MigrationIncomingState *mis = migration_incoming_get_current();
@@ -247,9 +287,13 @@ int postcopy_incoming_ping(const LoadContext *ctx, uint32_t value, Error **errp)
     if (ctx->mode == LOAD_PACKAGE && devices_are_loaded(errp) < 0) {
         return -EINVAL;
     }
-    if (value == PING_SEPARATE_RUN && ctx->mode == LOAD_PRECOPY && migrate_postcopy_ram()) {
+    if (value == POSTCOPY_PING_ASK && ctx->mode == LOAD_PRECOPY && migrate_postcopy_ram()) {
         postcopy_in.separate_run = true;
-        value = PONG_SEPARATE_RUN;
+        value = POSTCOPY_PONG_RUN_APART;
+    } else if (postcopy_in.token_follows) {
+        return take_token(ctx, value, errp);
+    } else if (value == POSTCOPY_PING_TOKEN && postcopy_in.separate_run) {
+        postcopy_in.token_follows = true;
     }
     migrate_send_rp_pong(mis, value);
     return 0;
@@ -291,8 +335,8 @@ int postcopy_incoming_listen(const LoadContext *ctx, Error **errp)
         return postcopy_out_of_place("POSTCOPY_LISTEN",
                                      "there is no return path to ask for pages by", errp);
     }
-    if (migrate_postcopy_preempt() && !postcopy_wait_for_preempt(errp)) {
-        return -EINVAL;
+    if (!postcopy_wait_for_preempt(errp)) {
+        return -EINVAL; /* where nothing was discarded */
     }
     if (!multifd_recv_finish(errp) || !postcopy_ram_listen(errp)) {
         return -EINVAL;
@@ -429,6 +473,7 @@ void postcopy_incoming_cleanup(void)
 {
     postcopy_incoming_stop();
     postcopy_recover_end();
+    qemu_last_resort_stop();
     postcopy_ram_cleanup();
     ram_postcopy_reader_free(&postcopy_in.reader);
     postcopy_drop_channel(&postcopy_in.main_next);
@@ -436,6 +481,8 @@ void postcopy_incoming_cleanup(void)
     qatomic_mb_set(&postcopy_in.phase, PHASE_NONE);
     postcopy_in.run_in_package = postcopy_in.preempt_came = false;
     postcopy_in.separate_run = postcopy_in.quit = postcopy_in.failed = false;
+    postcopy_in.token = 0;
+    postcopy_in.token_follows = postcopy_in.token_seen = false;
     postcopy_in.devices_loaded = postcopy_in.run_wanted = postcopy_in.guest_told = false;
     postcopy_in.guest_started = postcopy_in.finishing = postcopy_in.preempt_seen = false;
     postcopy_in.load_thread_done = postcopy_in.giving_up = false;

@@ -26,7 +26,7 @@
 
 TRACE_EVENT(postcopy_listen);
 
-/* A source connects its preempt channel before it sends the package. */
+/* A source connects its preempt channel before it throws anything away. */
 #define PREEMPT_WAIT_MS 10000
 /* The end of the stream may be on its way when the preempt channel breaks off. */
 #define PREEMPT_GRACE_MS 1000
@@ -256,6 +256,9 @@ bool postcopy_wait_for_preempt(Error **errp)
     int64_t until = g_get_monotonic_time() + PREEMPT_WAIT_MS * 1000;
     bool here;
 
+    if (!migrate_postcopy_preempt()) {
+        return true;
+    }
     postcopy_lock();
     while (!postcopy_in.preempt_next && !postcopy_in.quit &&
            g_cond_wait_until(&postcopy_in.changed, &postcopy_in.lock, until)) {
@@ -386,6 +389,24 @@ static bool pause_until_recovered(MigrationIncomingState *mis, Error *err)
     postcopy_drop_channel(&postcopy_in.main_next);
     postcopy_unlock();
     postcopy_in.reader.block = NULL;
+    postcopy_in.token_follows = postcopy_in.token_seen = false;
+    return true;
+}
+
+/* Whoever resumes has said that it is this migration. */
+static bool is_resuming(const char *command, Error **errp)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    if (qatomic_read(&mis->state) != MIGRATION_STATUS_POSTCOPY_RECOVER) {
+        postcopy_out_of_place(command, "nothing is being resumed", errp);
+        return false;
+    }
+    if (postcopy_in.token && !postcopy_in.token_seen) {
+        postcopy_out_of_place(command, "the source has not said that it means this migration",
+                              errp);
+        return false;
+    }
     return true;
 }
 
@@ -403,8 +424,8 @@ int postcopy_incoming_recv_bitmap(QEMUFile *f, uint16_t len, Error **errp)
         error_setg(errp, "command RECV_BITMAP has %u bytes of data for a name of %zu", len, n);
         return -EINVAL;
     }
-    if (qatomic_read(&mis->state) != MIGRATION_STATUS_POSTCOPY_RECOVER) {
-        return postcopy_out_of_place("RECV_BITMAP", "nothing is being resumed", errp);
+    if (!is_resuming("RECV_BITMAP", errp)) {
+        return -EINVAL;
     }
     rb = ram_stream_find_block(name, errp);
     if (!rb) {
@@ -418,6 +439,9 @@ int postcopy_incoming_resume(Error **errp)
 {
     MigrationIncomingState *mis = migration_incoming_get_current();
 
+    if (!is_resuming("POSTCOPY_RESUME", errp)) {
+        return -EINVAL;
+    }
     if (!migrate_set_state(&mis->state, MIGRATION_STATUS_POSTCOPY_RECOVER,
                            MIGRATION_STATUS_POSTCOPY_ACTIVE)) {
         return postcopy_out_of_place("POSTCOPY_RESUME", "nothing is being resumed", errp);
@@ -440,8 +464,8 @@ int postcopy_incoming_load_ram(QEMUFile *f)
 }
 
 /*
- * Is there a preempt channel, or one that has been connected but has not been accepted yet, for which
- * it is waited @until? With the lock.
+ * Is there a preempt channel, or one that has been connected but has not been accepted yet, for
+ * which it is waited @until? With the lock.
  */
 static bool preempt_may_bring_pages(int64_t until)
 {

@@ -2,11 +2,12 @@
  * migrate-recover and migrate-pause: how a postcopy migration gets a new connection, and how it is
  * made to lose the one that it has.
  *
- * The destination listens in a thread of its own, with a main context of its own: the main thread may
- * be waiting for a page that only the new connection can bring, and hold the BQL meanwhile. So nothing
- * here takes the BQL, or waits for who may have it. TLS handshakes are done in that thread too, several
- * at a time, so that a client that says nothing does not keep the source out. The first channel that
- * is ready is the main one; then the thread ends, or waits for the one of postcopy-preempt.
+ * The destination listens in a thread of its own, with a main context of its own: the main thread
+ * may be waiting for a page that only the new connection can bring, and hold the BQL meanwhile. So
+ * nothing here takes the BQL, or waits for who may have it. TLS handshakes are done in that thread
+ * too, several at a time, so that a client that says nothing does not keep the source out. The
+ * first channel that is ready is the main one; then the thread ends, or waits for the one of
+ * postcopy-preempt.
  *
  * The status stays postcopy-paused until the main channel is there.
  *
@@ -153,9 +154,16 @@ static gboolean given_readable(QIOChannel *ioc, GIOCondition condition, gpointer
     return G_SOURCE_REMOVE;
 }
 
+/* Nobody else comes in, and those that are on their way go. */
 static void finish_handshakes(Recovery *r)
 {
     r->ending = true;
+    if (r->listener) {
+        qio_net_listener_disconnect(r->listener);
+    }
+    if (r->given_watch) {
+        g_source_destroy(r->given_watch);
+    }
     for (GList *l = r->handshakes.head; l; l = l->next) {
         qio_channel_shutdown(l->data, QIO_CHANNEL_SHUTDOWN_BOTH, NULL);
     }

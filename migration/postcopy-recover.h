@@ -10,14 +10,14 @@
 #include "qapi/qapi-types-migration.h"
 
 /*
- * Forget what migrate-recover began: nothing is listened on any more, no channel will be handed over
- * any more. True if no channel had come yet. Any thread, no BQL; does not wait.
+ * Forget what migrate-recover began: nothing is listened on any more, no channel will be handed
+ * over any more. True if no channel had come yet. Any thread, no BQL; does not wait.
  */
 bool postcopy_recover_stop(void);
 
 /*
- * The same, and the thread has ended: it waits for nobody but this. At the end of a migration, or of
- * the program.
+ * The same, and the thread has ended: it waits for nobody but this. At the end of a migration, or
+ * of the program.
  */
 void postcopy_recover_end(void);
 

@@ -15,6 +15,7 @@
 #include "migration-stats.h"
 #include "options.h"
 #include "postcopy.h"
+#include "postcopy-pings.h"
 #include "precopy.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
@@ -39,7 +40,7 @@ TRACE_EVENT(postcopy_paused);
  */
 #define LOADING_MS 50
 /* How long the main loop may take to come to a reset. */
-#define RESET_MS 100
+#define RESET_MS 2000
 /* How long a broken connection is listened to. */
 #define LAST_WORDS_MS 200
 /* A background that is slowed down may send at once what it did not send for so long. */
@@ -62,11 +63,23 @@ void postcopy_take_pong(MigrationState *s, uint32_t value)
             qemu_sem_post(&s->rate_limit_sem);
         }
         break;
+    case POSTCOPY_PING_TOKEN:
+        break; /* the answer comes with the next */
+    case POSTCOPY_PONG_TOKEN_TAKEN:
+    case POSTCOPY_PONG_TOKEN_OTHER:
+        qatomic_set(&s->postcopy.token_taken, value == POSTCOPY_PONG_TOKEN_TAKEN);
+        qatomic_mb_set(&s->postcopy.token_answered, true);
+        qemu_sem_post(&s->rp_sem);
+        break;
     case POSTCOPY_PING_LOADED:
         qatomic_mb_set(&s->postcopy.devices_loaded, true);
         qemu_sem_post(&s->rate_limit_sem);
         break;
     default:
+        if (value == s->postcopy.token) { /* it knows nothing of tokens */
+            qatomic_mb_set(&s->postcopy.token_answered, true);
+            qemu_sem_post(&s->rp_sem);
+        }
         ram_release_confirmed(value);
         break;
     }
@@ -118,13 +131,19 @@ static void build_discards(QIOChannelBuffer *to)
 }
 
 /* A reset that the guest has asked for belongs to what it is here. BQL, dropped while waiting. */
-static void let_reset_happen(void)
+static bool let_reset_happen(Error **errp)
 {
     for (int i = 0; i < RESET_MS && qemu_reset_requested_get(); i++) {
         bql_unlock();
         g_usleep(1000);
         bql_lock();
     }
+    if (qemu_reset_requested_get()) {
+        error_setg(errp, "a reset was asked for, and the main loop has not come to it in %d ms: the "
+                   "guest cannot be handed over", RESET_MS);
+        return false;
+    }
+    return true;
 }
 
 /*
@@ -139,7 +158,9 @@ static bool stop_and_save(MigrationState *s, Handover *h, Error **errp)
     if (!migration_stop_guest(s, errp) || !migration_pause_before_switchover(s)) {
         return false;
     }
-    let_reset_happen();
+    if (!let_reset_happen(errp)) {
+        return false;
+    }
     qemu_system_reset_hold(true);
     migration_step_done(s, DOWNTIME_STEP_PAUSE);
     migration_bitmap_sync(true);
@@ -220,11 +241,23 @@ static bool send_package(MigrationState *s, const QIOChannelBuffer *package, Err
     return true;
 }
 
+/* Says, or says again, which migration it is. */
+static void send_token(MigrationState *s)
+{
+    if (s->postcopy.run_apart) {
+        qatomic_set(&s->postcopy.token_taken, false);
+        qatomic_mb_set(&s->postcopy.token_answered, false);
+        qemu_savevm_send_ping(s->to_dst_file, POSTCOPY_PING_TOKEN);
+        qemu_savevm_send_ping(s->to_dst_file, s->postcopy.token);
+    }
+}
+
 static bool hand_over(MigrationState *s, const Handover *h, Error **errp)
 {
     QEMUFile *f = s->to_dst_file;
     bool ok;
 
+    send_token(s);
     if (finish_precopy(f, errp) < 0) {
         return false;
     }
@@ -425,6 +458,39 @@ static void hear_last_words(MigrationState *s)
     }
 }
 
+/* It has not said that it has loaded the guest. */
+static bool may_be_taken_back(MigrationState *s)
+{
+    return !qatomic_mb_read(&s->postcopy.devices_loaded) &&
+           !qatomic_mb_read(&s->postcopy.met_again);
+}
+
+/*
+ * Paused, because of @err (NULL: for no other reason than before). That the destination has
+ * completed, or runs the guest, is something that only its user can know when its last word was
+ * lost.
+ */
+static void show_error(MigrationState *s, const Error *err)
+{
+    g_autoptr(Error) full = NULL;
+
+    if (err && qatomic_mb_read(&s->postcopy.all_sent)) {
+        error_setg(&full, "%s; all of the guest was sent, and only that it has arrived was not "
+                   "confirmed: if the destination's migration is 'completed', the guest is there, "
+                   "and nothing is left to be done here but 'quit'; if it is 'postcopy-paused', it "
+                   "can be resumed", error_get_pretty(err));
+        err = full;
+    } else if (err && may_be_taken_back(s)) {
+        error_setg(&full, "%s; whether the destination runs the guest is not known: resume it, or, "
+                   "if the destination is dead for certain, let 'migrate_cancel' run the guest "
+                   "here again", error_get_pretty(err));
+        err = full;
+    }
+    if (err) {
+        migrate_replace_error(s, err);
+    }
+}
+
 /* Until there is a new channel. False: there will be none. */
 static bool wait_while_paused(MigrationState *s)
 {
@@ -468,21 +534,22 @@ static bool pause_and_wait(MigrationState *s, Error *err)
     }
     refused = s->rp_state.shut_value == 1 && !qatomic_read(&s->postcopy.devices_loaded);
     close_channels(s);
-    if (first) {
-        migrate_replace_error(s, first);
+    if (qatomic_mb_read(&s->postcopy.end_sent)) {
+        qatomic_mb_set(&s->postcopy.all_sent, true);
+        qatomic_set(&s->postcopy.end_sent, false);
     }
     if (refused) {
+        g_clear_pointer(&first, error_free);
+        error_setg(&first, "return path: %s", MIGRATION_REFUSED);
+        migrate_replace_error(s, first);
         /* It could not load the devices and says so: it does not run the guest. */
         WITH_QEMU_LOCK_GUARD(&s->qemu_file_lock) {
             s->committed = false;
         }
-        if (qatomic_read(&s->state) == MIGRATION_STATUS_POSTCOPY_RECOVER) {
-            set_paused(s); /* on the way to failed */
-        }
         return false;
     }
     trace(postcopy_paused, "%s", first ? error_get_pretty(first) : "");
-    qatomic_set(&s->postcopy.end_sent, false);
+    show_error(s, first);
     set_paused(s);
     return wait_while_paused(s);
 }
@@ -497,7 +564,7 @@ bool migration_postcopy_take_back(MigrationState *s, Error **errp)
 {
     QEMU_LOCK_GUARD(&s->qemu_file_lock);
 
-    if (!qatomic_mb_read(&s->postcopy.devices_loaded) && !qatomic_mb_read(&s->postcopy.met_again) &&
+    if (may_be_taken_back(s) &&
         migrate_set_state(&s->state, MIGRATION_STATUS_POSTCOPY_PAUSED,
                           MIGRATION_STATUS_CANCELLING)) {
         s->committed = false;
@@ -523,7 +590,7 @@ bool migration_postcopy_resume_begin(MigrationState *s, Error **errp)
 void migration_postcopy_resume_connected(MigrationState *s, Error *err)
 {
     if (err) {
-        migrate_replace_error(s, err);
+        show_error(s, err);
         migrate_set_state(&s->state, MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP,
                           MIGRATION_STATUS_POSTCOPY_PAUSED);
         error_free(err);
@@ -542,6 +609,32 @@ static bool wait_for_news(MigrationState *s, Error **errp)
     return !qemu_file_get_error_obj(s->to_dst_file, errp);
 }
 
+/* The destination is the one to which this guest went, as far as it can be known. */
+static bool is_known(MigrationState *s, Error **errp)
+{
+    Error *err = NULL;
+
+    if (!s->postcopy.run_apart) {
+        return true;
+    }
+    send_token(s);
+    qemu_fflush(s->to_dst_file);
+    while (!qatomic_mb_read(&s->postcopy.token_answered)) {
+        g_clear_pointer(&err, error_free);
+        if (!wait_for_news(s, &err) && !qatomic_mb_read(&s->postcopy.token_answered)) {
+            error_propagate(errp, err);
+            return false;
+        }
+    }
+    error_free(err); /* who knows another token says so and hangs up */
+    if (!qatomic_read(&s->postcopy.token_taken)) {
+        error_setg(errp, "the destination that was connected to is not the one to which this guest "
+                   "went");
+        return false;
+    }
+    return true;
+}
+
 /* Both sides agree on what is missing, and go on. */
 static bool resume(MigrationState *s, Error **errp)
 {
@@ -554,6 +647,9 @@ static bool resume(MigrationState *s, Error **errp)
     if (migrate_postcopy_preempt() && s->preempt_pre_7_2 && !postcopy_preempt_connect(s, errp)) {
         return false; /* such a destination reads nothing before it has both */
     }
+    if (!is_known(s, errp)) {
+        return false;
+    }
     ram_postcopy_ask_bitmaps(f);
     while (ram_postcopy_bitmaps_missing()) {
         if (!wait_for_news(s, errp)) {
@@ -562,6 +658,7 @@ static bool resume(MigrationState *s, Error **errp)
     }
     /* It lives, has the package with RUN in it, and so runs the guest or is about to. */
     qatomic_mb_set(&s->postcopy.met_again, true);
+    qatomic_mb_set(&s->postcopy.all_sent, false);
     if (migrate_postcopy_preempt() && !s->preempt_pre_7_2 && !postcopy_preempt_connect(s, errp)) {
         return false;
     }
@@ -640,8 +737,10 @@ void migration_postcopy_finalize(MigrationState *s)
 void migration_postcopy_reset(MigrationState *s)
 {
     s->postcopy.start = s->postcopy.answered = s->postcopy.run_apart = false;
+    s->postcopy.token = g_random_int() | POSTCOPY_TOKEN_BIT;
     s->postcopy.devices_loaded = s->postcopy.switched = s->postcopy.end_sent = false;
     s->postcopy.quit = s->postcopy.resumed = s->postcopy.met_again = false;
+    s->postcopy.all_sent = false;
     while (qemu_sem_timedwait(&s->postcopy.paused_sem, 0) == 0) {
         /* posts of an earlier run */
     }

@@ -9,17 +9,6 @@
 
 #include "migration.h"
 
-/*
- * Values of PING, answered by PONG with the same (see docs/stream-format.md), but for one question:
- * this program's destination answers POSTCOPY_PING_ASK with POSTCOPY_PONG_RUN_APART, and then takes
- * POSTCOPY_RUN by itself, behind the package.
- */
-#define POSTCOPY_PING_DISCARDED 2
-#define POSTCOPY_PING_LOADED 3
-#define POSTCOPY_PING_PACKAGED 4
-#define POSTCOPY_PING_ASK 0x476f6477
-#define POSTCOPY_PONG_RUN_APART 0x476f6478
-
 /* --- the migration thread --- */
 
 /* At setup, behind PING 1. */
@@ -73,6 +62,20 @@ void postcopy_shut_down_channels(MigrationState *s, const char *why);
  * False with errp; else it is s->postcopy.preempt_file.
  */
 bool postcopy_preempt_connect(MigrationState *s, Error **errp);
+
+/* --- postcopy-watch.c: whether the destination hangs up while nobody reads what it says --- */
+
+#define POSTCOPY_HUNG_UP "the destination has ended the connection, with pages still to be sent"
+
+/* With the return path's thread, before and behind it. Migration thread. */
+void postcopy_watch_start(MigrationState *s);
+void postcopy_watch_stop(void);
+/*
+ * Around what may wait for the destination to read. False with errp: it has hung up, do not begin;
+ * the other one has to be called all the same. Return-path thread.
+ */
+bool postcopy_watch_begin_answer(MigrationState *s, Error **errp);
+void postcopy_watch_end_answer(void);
 
 /* --- the return-path thread --- */
 

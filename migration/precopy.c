@@ -538,7 +538,7 @@ static bool run_rounds(MigrationState *s)
         if (qemu_file_get_error(s->to_dst_file)) {
             return false;
         }
-        if (postcopy_is_due(s)) {
+        if (postcopy_is_due(s) && migration_switchover_acked(s)) {
             return migration_run_postcopy(s);
         }
         qemu_savevm_state_pending_estimate(&must, &can);
@@ -672,6 +672,9 @@ static void finish(MigrationState *s, bool done)
      */
     qemu_bh_schedule_oneshot(cleanup_bh, s);
     if (s->postcopy.switched) {
+        if (done) {
+            qemu_system_reset_forget();
+        }
         qemu_system_reset_hold(false);
     }
     if (done) {

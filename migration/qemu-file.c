@@ -469,7 +469,7 @@ size_t qemu_get_buffer(QEMUFile *f, void *vbuf, size_t size)
         take(f, done);
     }
     while (done < size) {
-        /* The buffer is empty: the item's rest goes where it belongs, what follows is read ahead. */
+        /* The buffer is empty: the item's rest goes where it belongs, what follows ahead. */
         struct iovec iov[2] = {
             {.iov_base = buf + done, .iov_len = size - done},
             {.iov_base = f->buf, .iov_len = f->buf_size},

@@ -1,9 +1,9 @@
 /*
- * Pages compressed one by one with zlib in the main stream (capability "compress", which QEMU had up
- * to 9.0): the encoder with its threads, and the reader with its own beside it.
+ * Pages compressed one by one with zlib in the main stream (capability "compress", which QEMU had
+ * up to 9.0): the encoder with its threads, and the reader with its own beside it.
  *
- * Both sides deal in batches of pages. A thread works on a batch alone, and what comes of it is taken
- * by the migration thread (load thread): there is a lock only where a batch changes hands.
+ * Both sides deal in batches of pages. A thread works on a batch alone, and what comes of it is
+ * taken by the migration thread (load thread): there is a lock only where a batch changes hands.
  *
  * Order: everything is waited for at the end of a section and of a pass. So a page is never in
  * work twice, with one exception on the way in: a section may hold the end of one pass and the
@@ -63,8 +63,8 @@ struct Pool {
 };
 
 /*
- * The guest may be writing to the page, which zlib is not made for. Without the copy its stream could
- * come out damaged.
+ * The guest may be writing to the page, which zlib is not made for. Without the copy its stream
+ * could come out damaged.
  */
 static void compress_item(Worker *w, Item *item)
 {
@@ -95,8 +95,8 @@ static bool decompress_item(Worker *w, const Item *item, Error **errp)
     w->zs.avail_out = TARGET_PAGE_SIZE;
     ret = inflate(&w->zs, Z_FINISH);
     if (ret != Z_STREAM_END || w->zs.avail_out || w->zs.avail_in) {
-        error_setg(errp, "block '%s', offset 0x%" PRIx64 ": its %u bytes do not decompress to a page: "
-                   "%s", item->block->idstr, item->page << TARGET_PAGE_BITS, item->len,
+        error_setg(errp, "block '%s', offset 0x%" PRIx64 ": its %u bytes do not decompress to a "
+                   "page: %s", item->block->idstr, item->page << TARGET_PAGE_BITS, item->len,
                    w->zs.msg ? w->zs.msg : "wrong length");
         return false;
     }
@@ -464,7 +464,7 @@ bool ram_compress_load_flush(Error **errp)
     return !take_error(errp);
 }
 
-/* Batches that are done keep their pages' numbers until they are filled anew: this errs on one side. */
+/* Batches that are done keep their pages' numbers until filled anew: this errs on one side. */
 static bool in_work(const RAMBlock *rb, uint64_t page)
 {
     for (unsigned i = 0; i < in->count; i++) {

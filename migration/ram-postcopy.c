@@ -114,6 +114,7 @@ void ram_postcopy_begin(QEMUFile *f)
         uint64_t pages = ram_block_pages(rb);
         uint64_t fresh = ram_bitmap_round_up(rb->bmap, pages, unit_pages(rb));
 
+        bitmap_copy(rb->unsentmap, rb->bmap, pages);
         ram_add_dirty_pages(fresh);
         ram_bitmap_foreach_pairs(rb->bmap, pages, POSTCOPY_DISCARD_PAIRS, put_discard,
                                  &(Discards){f, rb});
@@ -159,6 +160,7 @@ void ram_postcopy_cleanup(void)
         g_clear_pointer(&rp.unanswered, g_hash_table_unref);
         ram_release_cleanup();
         rp.begun = rp.paused = false;
+        rp.asked = NULL;
     }
 }
 
@@ -271,6 +273,7 @@ static bool find_run(RAMBlock *rb, uint64_t from, uint64_t end, uint64_t limit, 
 static void take_run(const Run *run)
 {
     bitmap_clear(run->rb->bmap, run->first, run->npages);
+    bitmap_clear(run->rb->unsentmap, run->first, run->npages);
     ram_add_dirty_pages(-(int64_t)run->npages);
 }
 
@@ -434,7 +437,11 @@ unsigned ram_postcopy_bitmaps_missing(void)
     return rp.unanswered ? g_hash_table_size(rp.unanswered) : 0;
 }
 
-/* bitmap_lock. */
+/*
+ * What has not arrived is to go. What a peer says is believed for the connection that it came by:
+ * had it lied, or been the wrong one, the next one says anew. But nobody makes us forget what was
+ * never sent. bitmap_lock.
+ */
 static bool apply_received(RAMBlock *rb, const uint8_t *wire, Error **errp)
 {
     uint64_t pages = ram_block_pages(rb);
@@ -448,10 +455,10 @@ static bool apply_received(RAMBlock *rb, const uint8_t *wire, Error **errp)
     ram_bitmap_from_received(missing, pages, wire);
     ram_bitmap_round_up(missing, pages, unit_pages(rb));
     for (uint64_t i = 0; i < BITS_TO_LONGS(pages); i++) {
-        if (rb->bmap[i] & ~missing[i]) {
+        if (rb->unsentmap[i] & ~missing[i]) {
             error_setg(errp, "the bitmap of block '%s' says that page 0x%" PRIx64 " has arrived, "
                        "which was never sent", rb->idstr,
-                       i * BITS_PER_LONG + ctz64(rb->bmap[i] & ~missing[i]));
+                       i * BITS_PER_LONG + ctz64(rb->unsentmap[i] & ~missing[i]));
             return false;
         }
     }
@@ -463,8 +470,8 @@ static bool apply_received(RAMBlock *rb, const uint8_t *wire, Error **errp)
     left = bitmap_count_one(missing, pages);
     memcpy(rb->bmap, missing, BITS_TO_LONGS(pages) * sizeof(*missing));
     ram_add_dirty_pages((int64_t)left - (int64_t)before);
-    trace(ram_postcopy_bitmap, "'%s': %" PRIu64 " pages are to go, of which %" PRIu64 " were sent",
-          rb->idstr, left, left - before);
+    trace(ram_postcopy_bitmap, "'%s': %" PRIu64 " pages are to go, before it %" PRIu64, rb->idstr,
+          left, before);
     return true;
 }
 
@@ -616,8 +623,8 @@ bool ram_postcopy_request(const char *block, uint64_t start, uint32_t length, Er
     if (!length || start % TARGET_PAGE_SIZE || length % TARGET_PAGE_SIZE ||
         start >= rb->used_length || length > ROUND_UP(rb->used_length, TARGET_PAGE_SIZE) - start) {
         error_setg(errp, "0x%x bytes at 0x%" PRIx64 " of block '%s' are asked for, which has "
-                   "0x%" PRIx64 " bytes in pages of 0x%x", length, start, rb->idstr, rb->used_length,
-                   (unsigned)TARGET_PAGE_SIZE);
+                   "0x%" PRIx64 " bytes in pages of 0x%x", length, start, rb->idstr,
+                   rb->used_length, (unsigned)TARGET_PAGE_SIZE);
         return false;
     }
     trace(ram_postcopy_request, "'%s' 0x%" PRIx64 "+0x%x", rb->idstr, start, length);

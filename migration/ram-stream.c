@@ -42,8 +42,8 @@ static int stream_setup(QEMUFile *f, Error **errp)
 }
 
 /*
- * A record's header, with the block's name where the reader does not know the block yet.  Returns the
- * bytes put at @p (room for 8 + 1 + 255).
+ * A record's header, with the block's name where the reader does not know the block yet.  Returns
+ * the bytes put at @p (room for 8 + 1 + 255).
  */
 static size_t put_header(uint8_t *p, RAMBlock *rb, uint64_t page, uint64_t flag)
 {
@@ -247,8 +247,8 @@ bool ram_stream_check_arrived(Error **errp)
     RAMBLOCK_FOREACH_NOT_IGNORED(rb) {
         /* A source sends every page of a block at least once, or none. */
         if (migrate_ignore_shared() && rb->used_length && !qatomic_read(&rb->arrived)) {
-            error_setg(errp, "RAM block '%s' was left out by the source (x-ignore-shared), but here "
-                       "it is not shared with anybody: it needs a memory-backend-file with "
+            error_setg(errp, "RAM block '%s' was left out by the source (x-ignore-shared), but "
+                       "here it is not shared with anybody: it needs a memory-backend-file with "
                        "share=on, of the same file", rb->idstr);
             return false;
         }
@@ -265,7 +265,8 @@ RAMBlock *ram_stream_find_block(const char *name, Error **errp)
         return NULL;
     }
     if (migrate_ram_is_ignored(rb)) {
-        error_setg(errp, "block '%s' is shared (x-ignore-shared): its pages must not be sent", name);
+        error_setg(errp, "block '%s' is shared (x-ignore-shared): its pages must not be sent",
+                   name);
         return NULL;
     }
     if (!qatomic_read(&rb->arrived)) {
@@ -352,13 +353,13 @@ static int load_block_list(QEMUFile *f, uint64_t total)
         }
         trace(ram_load_blocks, "'%s' 0x%" PRIx64, name, length);
         if (page_size && page_size != rb->page_size) {
-            return refuse(f, "postcopy: block '%s' is made of pages of 0x%" PRIx64 " bytes in the source, "
-                          "but of 0x%zx here", name, page_size, rb->page_size);
+            return refuse(f, "postcopy: block '%s' is made of pages of 0x%" PRIx64 " bytes in the "
+                          "source, but of 0x%zx here", name, page_size, rb->page_size);
         }
         if (migrate_ignore_shared() && migrate_ram_is_ignored(rb) &&
             address != ram_block_address(rb)) {
-            return refuse(f, "block '%s' is shared (x-ignore-shared) and lies at 0x%" PRIx64 " in the "
-                          "source, but at 0x%" PRIx64 " here", name, address,
+            return refuse(f, "block '%s' is shared (x-ignore-shared) and lies at 0x%" PRIx64 " in "
+                          "the source, but at 0x%" PRIx64 " here", name, address,
                           ram_block_address(rb));
         }
         if (length > total) {
@@ -447,9 +448,9 @@ static bool load_zero_run(QEMUFile *f, Error **errp)
 }
 
 /*
- * First pages of shared memory: written through the descriptor.  The kernel then allocates and fills
- * each page in one go; through the mapping it would first be faulted in and zeroed.  Takes the pages
- * that follow in the buffer with the same system call, as long as they continue the run.
+ * First pages of shared memory: written through the descriptor.  The kernel then allocates and
+ * fills each page in one go; through the mapping it would first be faulted in and zeroed.  Takes
+ * the pages that follow in the buffer with the same system call, as long as they continue the run.
  */
 #define FD_RUN_PAGES 64
 
@@ -468,7 +469,8 @@ static int load_run_through_fd(QEMUFile *f, RAMBlock *rb, uint64_t offset)
     }
     have = qemu_file_buffered(f, &p);
     iov[0] = (struct iovec){.iov_base = page, .iov_len = TARGET_PAGE_SIZE};
-    for (; n < FD_RUN_PAGES && !ram_compress_pending() && TARGET_PAGE_SIZE + n * record <= have; n++) {
+    for (; n < FD_RUN_PAGES && !ram_compress_pending() && TARGET_PAGE_SIZE + n * record <= have;
+         n++) {
         const uint8_t *head = p + TARGET_PAGE_SIZE + (n - 1) * record;
         uint64_t next = offset + n * TARGET_PAGE_SIZE;
 
@@ -571,8 +573,8 @@ static int load_made(QEMUFile *f, uint64_t offset, uint64_t flags)
         return -EINVAL;
     }
     if (!offset_in_ramblock(rb, offset) || rb->flags & RAM_READONLY) {
-        return refuse(f, "a difference or compressed page at offset 0x%" PRIx64 " has no place in block "
-                      "'%s' of 0x%" PRIx64 " bytes", offset, rb->idstr, rb->used_length);
+        return refuse(f, "a difference or compressed page at offset 0x%" PRIx64 " has no place in "
+                      "block '%s' of 0x%" PRIx64 " bytes", offset, rb->idstr, rb->used_length);
     }
     if (!ram_have_room(rb, page, 1, &err)) {
         return refuse_with(f, err);
@@ -633,8 +635,8 @@ int ram_stream_load(QEMUFile *f, int version_id)
         switch (flags & ~(uint64_t)RAM_SAVE_FLAG_CONTINUE) {
         case RAM_SAVE_FLAG_EOS:
             /*
-             * Sources before 8.0 have no marks. Whether this one has, the first section tells, whatever
-             * multifd-flush-after-each-section says here.
+             * Sources before 8.0 have no marks. Whether this one has, the first section tells,
+             * whatever multifd-flush-after-each-section says here.
              */
             if (ram_compress_pending() && !flush_compressed(f)) {
                 return -EINVAL;

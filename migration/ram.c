@@ -52,7 +52,6 @@ static struct {
     uint64_t period_pages;
     uint64_t period_sent;   /* bytes, at its start */
     int64_t last_sync;      /* ms */
-    uint64_t pages_taken;   /* atomic: dirty pages found by all migrations so far */
 } rs;
 
 uint64_t ram_bytes_remaining(void)
@@ -81,11 +80,6 @@ int ram_finish_encoder(QEMUFile *f)
 
     qemu_put_be64(f, RAM_SAVE_FLAG_EOS);
     return ret < 0 ? ret : qemu_file_get_error(f);
-}
-
-uint64_t ram_pages_taken(void)
-{
-    return qatomic_read(&rs.pages_taken);
 }
 
 uint64_t ram_bytes_unsent(void)
@@ -190,7 +184,6 @@ void migration_bitmap_sync(bool last_stage)
         clear_bmap_set(rb);
     }
     qatomic_set(&rs.dirty_pages, rs.dirty_pages + fresh);
-    qatomic_set(&rs.pages_taken, rs.pages_taken + fresh);
     memory_global_after_dirty_log_sync();
     update_dirty_rate(fresh);
     stat64_set(&mig_stats.dirty_bytes_last_sync, ram_bytes_remaining());
@@ -208,6 +201,7 @@ static void free_bitmaps(void)
     RAMBLOCK_FOREACH(rb) {
         g_clear_pointer(&rb->bmap, g_free);
         g_clear_pointer(&rb->clear_bmap, g_free);
+        g_clear_pointer(&rb->unsentmap, g_free);
     }
 }
 
@@ -224,7 +218,10 @@ static bool init_bitmaps(Error **errp)
         rb->bmap = bitmap_try_new(rb->max_length >> TARGET_PAGE_BITS);
         rb->clear_bmap = bitmap_try_new(DIV_ROUND_UP(rb->max_length >> TARGET_PAGE_BITS,
                                                      1ull << rb->clear_bmap_shift));
-        if (!rb->bmap || !rb->clear_bmap) {
+        if (migrate_postcopy_ram()) {
+            rb->unsentmap = bitmap_try_new(rb->max_length >> TARGET_PAGE_BITS);
+        }
+        if (!rb->bmap || !rb->clear_bmap || (migrate_postcopy_ram() && !rb->unsentmap)) {
             error_setg(errp, "no memory for the dirty bitmap of block '%s'", rb->idstr);
             free_bitmaps();
             return false;

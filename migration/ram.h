@@ -135,14 +135,14 @@ uint64_t ram_bytes_remaining(void);
 uint64_t ram_bytes_unsent(void);
 /*
  * For ram-postcopy.c, to which the bitmaps belong from the switch on. Were all blocks gone through
- * once?  More (or less) is dirty: any thread. What an encoder that may lag still has: a section's payload.
+ * once?  More (or less) is dirty: any thread. What an encoder that may lag still has: a section's
+ * payload.
  */
 bool ram_is_first_pass(void);
 void ram_add_dirty_pages(int64_t npages);
 bool ram_encoder_may_lag(void);
 int ram_finish_encoder(QEMUFile *f);
 /* Written pages that migrations have found so far, since the program began. */
-uint64_t ram_pages_taken(void);
 /* Of all blocks that go. */
 uint64_t ram_bytes_to_migrate(void);
 /* Ask for the dirty pages now.  @last_stage: the guest is stopped.  Without the BQL. */

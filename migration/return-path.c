@@ -22,7 +22,7 @@
 TRACE_EVENT(rp_send);
 TRACE_EVENT(rp_received);
 
-/* At the end of the program: how often it is tried, once a millisecond, to get the path to oneself. */
+/* At the end of the program: how often it is tried, once a millisecond, to have the path alone. */
 #define SHUT_TRIES 100
 
 enum mig_rp_message_type {
@@ -112,7 +112,7 @@ void migrate_try_send_rp_shut(MigrationIncomingState *mis, uint32_t value)
 {
     uint32_t be = cpu_to_be32(value);
 
-    /* Who has the lock is about to let go of it, or waits for a source that would not read this either. */
+    /* Who has the lock lets go of it soon, or waits for a source that would not read this. */
     for (int i = 0; qemu_mutex_trylock(&mis->rp_mutex) < 0; i++) {
         if (i == SHUT_TRIES) {
             return;
@@ -275,12 +275,66 @@ static bool take_bitmap(MigrationState *s, QEMUFile *rp, const uint8_t *data, ui
     return true;
 }
 
+/*
+ * What was to be heard or sent cannot be: the migration thread, which may be blocked sending to a
+ * peer that has given up, learns of it, and why.
+ */
+static void give_up(MigrationState *s)
+{
+    QEMU_LOCK_GUARD(&s->qemu_file_lock);
+
+    if (s->to_dst_file) {
+        qemu_file_set_error_obj(s->to_dst_file, -EIO, error_copy(s->rp_state.error));
+        qemu_file_shutdown(s->to_dst_file);
+    }
+    postcopy_preempt_shutdown(s);
+    multifd_send_shutdown();
+    qemu_sem_post(&s->pause_sem); /* or it may be waiting for migrate-continue */
+    qemu_sem_post(&s->rate_limit_sem);
+    qemu_sem_post(&s->rp_sem);
+}
+
+static bool channels_are_broken(MigrationState *s)
+{
+    QEMU_LOCK_GUARD(&s->qemu_file_lock);
+
+    return (s->to_dst_file && qemu_file_get_error(s->to_dst_file)) ||
+           (s->postcopy.preempt_file && qemu_file_get_error(s->postcopy.preempt_file));
+}
+
+/*
+ * Sends what is asked for. True also where nothing can be sent any more: then the migration thread
+ * knows, and what else the destination has said before the end is heard, since it may be that it
+ * has loaded the guest, or has not. False: what it says makes no sense.
+ */
+static bool answer_request(MigrationState *s, const char *block, uint64_t start, uint32_t length)
+{
+    Error *err = NULL;
+    bool begun, ok;
+
+    if (channels_are_broken(s)) {
+        return true;
+    }
+    begun = postcopy_watch_begin_answer(s, &err);
+    ok = begun && ram_postcopy_request(block, start, length, &err);
+    postcopy_watch_end_answer();
+    if (ok) {
+        return true;
+    }
+    rp_error(s, "%s", error_get_pretty(err));
+    error_free(err);
+    if (begun && !channels_are_broken(s)) {
+        return false;
+    }
+    give_up(s);
+    return true;
+}
+
 /* @data: the rest of REQ_PAGES, or of REQ_PAGES_ID with the block's name behind it. */
 static bool take_request(MigrationState *s, bool named, const uint8_t *data, uint16_t len)
 {
     const unsigned fixed = 12;
     char name[256];
-    Error *err = NULL;
 
     if (named) {
         unsigned n = len > fixed ? data[fixed] : 0;
@@ -292,13 +346,7 @@ static bool take_request(MigrationState *s, bool named, const uint8_t *data, uin
         memcpy(name, data + fixed + 1, n);
         name[n] = 0;
     }
-    if (!ram_postcopy_request(named ? name : NULL, ldq_be_p(data), ldl_be_p(data + 8),
-                              &err)) {
-        rp_error(s, "%s", error_get_pretty(err));
-        error_free(err);
-        return false;
-    }
-    return true;
+    return answer_request(s, named ? name : NULL, ldq_be_p(data), ldl_be_p(data + 8));
 }
 
 static void *source_return_path_thread(void *opaque)
@@ -351,21 +399,12 @@ static void *source_return_path_thread(void *opaque)
         }
     }
     if (s->rp_state.error) {
-        /* The migration thread may be blocked sending to a peer that has given up. */
-        QEMU_LOCK_GUARD(&s->qemu_file_lock);
-
         /*
-         * Who says that it failed to load does not run the guest.  A connection that merely ends says
-         * nothing: it may be a relay that ended, with the guest running behind it.
+         * Who says that it failed to load does not run the guest.  A connection that merely ends
+         * says nothing: it may be a relay that ended, with the guest running behind it.
          */
         s->rp_state.peer_is_out = s->rp_state.shut_value == 1;
-        if (s->to_dst_file) {
-            qemu_file_set_error_obj(s->to_dst_file, -EIO, error_copy(s->rp_state.error));
-            qemu_file_shutdown(s->to_dst_file);
-        }
-        postcopy_preempt_shutdown(s);
-        multifd_send_shutdown();
-        qemu_sem_post(&s->pause_sem); /* or it may be waiting for migrate-continue */
+        give_up(s);
     }
     qatomic_mb_set(&s->rp_state.ended, true);
     qemu_sem_post(&s->rate_limit_sem);
@@ -383,7 +422,7 @@ static bool take_message(MigrationState *s, uint16_t type, uint32_t value)
         }
         s->rp_state.shut_value = value ? 1 : 0;
         if (value) {
-            rp_error(s, "the destination failed to load the stream (its own error says why)");
+            rp_error(s, "%s", MIGRATION_REFUSED);
         }
         return true;
     case MIG_RP_MSG_PONG:
@@ -449,6 +488,9 @@ void open_return_path_on_source(MigrationState *s)
     qemu_thread_create(&s->rp_state.thread, "mig/src/return", source_return_path_thread, s,
                        QEMU_THREAD_JOINABLE);
     s->rp_state.thread_created = true;
+    if (migrate_postcopy_ram()) {
+        postcopy_watch_start(s);
+    }
 }
 
 bool close_return_path_on_source(MigrationState *s, bool fail)
@@ -464,6 +506,7 @@ bool close_return_path_on_source(MigrationState *s, bool fail)
         qemu_file_shutdown(s->rp_state.from_dst_file);
     }
     qemu_thread_join(&s->rp_state.thread);
+    postcopy_watch_stop();
     s->rp_state.thread_created = false;
     ok = s->rp_state.shut_value == 0 && !s->rp_state.error;
     if (s->rp_state.error) {

@@ -1,6 +1,6 @@
 /*
- * The stream's beginning: header and configuration, what the two sides must agree on before anything
- * else.  Writer and reader.
+ * The stream's beginning: header and configuration, what the two sides must agree on before
+ * anything else.  Writer and reader.
  *
  * Wire form: docs/stream-format.md, section 1.
  *
@@ -269,8 +269,8 @@ int qemu_loadvm_state_header(QEMUFile *f, Error **errp)
         return -EIO;
     }
     if (magic != QEMU_VM_FILE_MAGIC) {
-        error_setg(errp, "Not a migration stream: it begins with 0x%08x, expected 0x%08x (\"QEVM\")",
-                   magic, QEMU_VM_FILE_MAGIC);
+        error_setg(errp, "Not a migration stream: it begins with 0x%08x, expected 0x%08x "
+                   "(\"QEVM\")", magic, QEMU_VM_FILE_MAGIC);
         return -EINVAL;
     }
     if (version == QEMU_VM_FILE_VERSION_COMPAT) {

@@ -53,14 +53,17 @@ void qemu_savevm_send_postcopy_ram_discard(QEMUFile *f, const char *block, const
 void qemu_savevm_send_postcopy_listen(QEMUFile *f);
 /* Part of a package or not: does not flush. */
 void qemu_savevm_put_postcopy_run(QEMUFile *f);
-/* What has @len bytes, of which the last may be left to the caller, is a stream of its own. No flush. */
+/*
+ * What has @len bytes, of which the last may be left to the caller, is a stream of its own. No
+ * flush.
+ */
 void qemu_savevm_put_packaged(QEMUFile *f, uint32_t len);
 void qemu_savevm_send_postcopy_resume(QEMUFile *f);
 void qemu_savevm_send_recv_bitmap(QEMUFile *f, const char *block);
 
 /*
- * Incoming: the whole stream, on the load thread.  0 or -errno with errp naming the place; 1: the guest is
- * loaded, and the rest comes in postcopy, by other threads.
+ * Incoming: the whole stream, on the load thread.  0 or -errno with errp naming the place; 1: the
+ * guest is loaded, and the rest comes in postcopy, by other threads.
  */
 int qemu_loadvm_state(QEMUFile *f, Error **errp);
 void qemu_loadvm_state_cleanup(void);

@@ -123,23 +123,6 @@ void socket_send_channel_create(QIOTaskFunc f, void *data)
     object_unref(OBJECT(sioc));
 }
 
-QIOChannel *socket_send_channel_create_sync(Error **errp)
-{
-    g_autoptr(SocketAddress) addr = copy_outgoing_addr();
-    QIOChannelSocket *sioc;
-
-    if (!addr) {
-        error_setg(errp, "Initial sock address not set!");
-        return NULL;
-    }
-    sioc = new_outgoing_socket();
-    if (qio_channel_socket_connect_sync(sioc, addr, errp) < 0) {
-        object_unref(OBJECT(sioc));
-        return NULL;
-    }
-    return QIO_CHANNEL(sioc);
-}
-
 typedef struct SocketConnectData {
     MigrationState *s;
     unsigned attempt;

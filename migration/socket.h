@@ -14,9 +14,6 @@
  * is called with the channel as its task's source. Any thread. */
 void socket_send_channel_create(QIOTaskFunc f, void *data);
 
-/* The same, blocking. NULL with @errp set. Any thread. */
-QIOChannel *socket_send_channel_create_sync(Error **errp);
-
 /* Ends the attempts that are under way; their callbacks come with an error. Any thread. */
 void socket_shutdown_connecting(void);
 

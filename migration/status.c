@@ -34,7 +34,8 @@ static const uint32_t next_states[MIGRATION_STATUS__MAX] = {
     [MIGRATION_STATUS_POSTCOPY_PAUSED] = S(POSTCOPY_RECOVER_SETUP) | S(POSTCOPY_RECOVER) |
                                          S(FAILED) | S(CANCELLING),
     [MIGRATION_STATUS_POSTCOPY_RECOVER_SETUP] = S(POSTCOPY_RECOVER) | S(POSTCOPY_PAUSED),
-    [MIGRATION_STATUS_POSTCOPY_RECOVER] = S(POSTCOPY_ACTIVE) | S(POSTCOPY_PAUSED),
+    /* Failed: the destination says that it never loaded the devices. */
+    [MIGRATION_STATUS_POSTCOPY_RECOVER] = S(POSTCOPY_ACTIVE) | S(POSTCOPY_PAUSED) | S(FAILED),
     [MIGRATION_STATUS_COLO] = S(COMPLETED) | S(FAILED),
     [MIGRATION_STATUS_CANCELLING] = S(CANCELLED),
     /* An ended migration makes room for the next one. */

@@ -1,6 +1,6 @@
 /*
- * -dump-vmstate: a VMStateDescription as JSON, for comparing two versions of a program.  The list of
- * device types is the floor above's (hw/core/vmstate-dump.c).
+ * -dump-vmstate: a VMStateDescription as JSON, for comparing two versions of a program.  The list
+ * of device types is the floor above's (hw/core/vmstate-dump.c).
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -2,8 +2,8 @@
  * The VMState engine: saves, loads and describes structs by their VMStateDescription.
  *
  * Saving and loading walk the fields with the same helpers for count, size and address, so that the
- * two cannot drift apart.  The description (vmdesc) is written while saving: it holds the sizes that
- * were really put.
+ * two cannot drift apart.  The description (vmdesc) is written while saving: it holds the sizes
+ * that were really put.
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -327,8 +327,8 @@ static const char *field_type_name(const VMStateField *field)
 }
 
 /*
- * What the description calls a field. Names that several fields of a structure share are numbered, so
- * that readers can keep them in a dictionary.
+ * What the description calls a field. Names that several fields of a structure share are numbered,
+ * so that readers can keep them in a dictionary.
  */
 static char *desc_field_name(const VMStateDescription *vmsd, const VMStateField *field)
 {

@@ -15,15 +15,15 @@
 #define XBZRLE_LEN_MAX 4096
 
 /*
- * The difference from @old to @new, @len bytes each, to @dst with @room bytes. Returns its length: 0
- * when they are equal, -1 when there is not enough room. Neither may change meanwhile.
+ * The difference from @old to @new, @len bytes each, to @dst with @room bytes. Returns its length:
+ * 0 when they are equal, -1 when there is not enough room. Neither may change meanwhile.
  */
 int xbzrle_encode_buffer(const uint8_t *old, const uint8_t *new, int len, uint8_t *dst, int room);
 
 /*
- * Changes the @len bytes at @dst by the @size bytes of difference at @src. Returns how far into @dst
- * it went, or -1 when @src is no difference of so many bytes; @dst may then have been changed in
- * part, but nothing around it.
+ * Changes the @len bytes at @dst by the @size bytes of difference at @src. Returns how far into
+ * @dst it went, or -1 when @src is no difference of so many bytes; @dst may then have been changed
+ * in part, but nothing around it.
  */
 int xbzrle_decode_buffer(const uint8_t *src, int size, uint8_t *dst, int len);
 

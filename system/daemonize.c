@@ -263,6 +263,7 @@ bool os_write_pidfile(const char *path, Error **errp)
         pidfile = g_path_get_basename(path);
         pidfile_dir = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
         atexit(remove_pidfile);
+        at_quick_exit(remove_pidfile);
     }
     return true;
 }

@@ -105,8 +105,10 @@ static void ram_block_delete(void *opaque)
     RAMBlock *rb = opaque;
 
     g_free(rb->dirty);
+    g_free(rb->written);
     g_free(rb->bmap);
     g_free(rb->clear_bmap);
+    g_free(rb->unsentmap);
     g_free(rb->touchedmap);
     g_free(rb->receivedmap);
     g_free(rb->roommap);
@@ -489,6 +491,8 @@ uint64_t ram_bytes_total(void)
     return total;
 }
 
+static bool noting_writes; /* atomic */
+
 void ram_block_set_dirty(RAMBlock *rb, ram_addr_t start, ram_addr_t length)
 {
     uint64_t first = start >> TARGET_PAGE_BITS;
@@ -497,17 +501,18 @@ void ram_block_set_dirty(RAMBlock *rb, ram_addr_t start, ram_addr_t length)
     if (length) {
         last = (start + length - 1) >> TARGET_PAGE_BITS;
         bitmap_set_atomic(rb->dirty, first, last - first + 1);
+        if (qatomic_load_acquire(&noting_writes) && rb->written) {
+            bitmap_set_atomic(rb->written, first, last - first + 1);
+        }
     }
 }
 
-void ram_block_or_dirty(RAMBlock *rb, uint64_t first_page, uint64_t npages,
-                        const unsigned long *bitmap)
+static void or_pages(unsigned long *map, uint64_t first_page, uint64_t npages,
+                     const unsigned long *bitmap)
 {
-    uint64_t pages = rb->max_length >> TARGET_PAGE_BITS;
     unsigned shift = first_page % BITS_PER_LONG;
-    unsigned long *dst = rb->dirty + BIT_WORD(first_page);
+    unsigned long *dst = map + BIT_WORD(first_page);
 
-    assert(first_page <= pages && npages <= pages - first_page);
     for (uint64_t done = 0, w = 0; done < npages; done += BITS_PER_LONG, w++) {
         unsigned long word = bitmap[w];
 
@@ -522,6 +527,46 @@ void ram_block_or_dirty(RAMBlock *rb, uint64_t first_page, uint64_t npages,
             qatomic_or(&dst[w + 1], word >> (BITS_PER_LONG - shift));
         }
     }
+}
+
+void ram_block_or_dirty(RAMBlock *rb, uint64_t first_page, uint64_t npages,
+                        const unsigned long *bitmap)
+{
+    uint64_t pages = rb->max_length >> TARGET_PAGE_BITS;
+
+    assert(first_page <= pages && npages <= pages - first_page);
+    or_pages(rb->dirty, first_page, npages, bitmap);
+    if (qatomic_load_acquire(&noting_writes) && rb->written) {
+        or_pages(rb->written, first_page, npages, bitmap);
+    }
+}
+
+void ram_written_begin(void)
+{
+    RAMBlock *rb;
+
+    RAMBLOCK_FOREACH(rb) {
+        if (rb->written) {
+            bitmap_zero(rb->written, rb->max_length >> TARGET_PAGE_BITS);
+        } else {
+            rb->written = bitmap_new(rb->max_length >> TARGET_PAGE_BITS);
+        }
+    }
+    qatomic_store_release(&noting_writes, true);
+}
+
+uint64_t ram_written_end(void)
+{
+    uint64_t pages = 0;
+    RAMBlock *rb;
+
+    qatomic_set(&noting_writes, false);
+    RAMBLOCK_FOREACH(rb) {
+        if (qemu_ram_is_migratable(rb) && rb->written) {
+            pages += bitmap_count_one(rb->written, rb->used_length >> TARGET_PAGE_BITS);
+        }
+    }
+    return pages; /* the bitmaps stay: somebody may be about to set a bit */
 }
 
 uint64_t ram_block_take_dirty(RAMBlock *rb, uint64_t first_page, uint64_t npages,

@@ -15,6 +15,7 @@
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "system/cpus.h"
+#include "system/last-resort.h"
 #include "system/runstate.h"
 
 RebootAction reboot_action = REBOOT_ACTION_RESET;
@@ -88,6 +89,11 @@ void qemu_system_reset_hold(bool hold)
     if (!hold) {
         qemu_notify_event();
     }
+}
+
+void qemu_system_reset_forget(void)
+{
+    qatomic_mb_set(&reset_requested, SHUTDOWN_CAUSE_NONE);
 }
 
 void qemu_system_powerdown_request(void)
@@ -209,6 +215,7 @@ static void termination_signal(int signal, siginfo_t *info, void *context)
     if (write(signal_event_fd, &one, sizeof(one)) < 0) {
         /* The counter is full, so the loop is going to wake up anyhow. */
     }
+    qemu_last_resort_notify();
     errno = saved_errno;
 }
 
@@ -268,6 +275,16 @@ static void report_kill(void)
                      cmdline ?: "<unknown process>");
     }
     qatomic_set(&killed_by_signal, 0);
+}
+
+bool qemu_system_claim_kill(void)
+{
+    if (qatomic_cmpxchg(&shutdown_requested, SHUTDOWN_CAUSE_HOST_SIGNAL, SHUTDOWN_CAUSE_NONE) !=
+        SHUTDOWN_CAUSE_HOST_SIGNAL) {
+        return false;
+    }
+    report_kill();
+    return true;
 }
 
 /* ---- carrying out --------------------------------------------------------------------- */

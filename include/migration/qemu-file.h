@@ -30,8 +30,8 @@ QIOChannel *qemu_file_get_ioc(QEMUFile *f);
 /* Input: the peer has closed its end (or its process has ended), as far as this host can tell. */
 bool qemu_file_peer_gone(QEMUFile *f);
 /*
- * Either direction: the connection is looked at, without reading. True when one of its ends was closed
- * or shut down, so that nothing comes but what has come already.
+ * Either direction: the connection is looked at, without reading. True when one of its ends was
+ * closed or shut down, so that nothing comes but what has come already.
  */
 bool qemu_file_hung_up(QEMUFile *f);
 

@@ -26,11 +26,11 @@ typedef struct SaveVMHandlers {
     bool (*is_active)(void *opaque);
     bool (*has_postcopy)(void *opaque);
     bool (*is_active_iterate)(void *opaque);
-    /* PART section: send some; 1 when nothing is left for now, 0 when there is.  Migration thread. */
+    /* PART section: send some; 1 when nothing is left for now, else 0.  Migration thread. */
     int (*save_live_iterate)(QEMUFile *f, void *opaque);
     /*
-     * END section: send all that is left.  BQL, guest stopped. It may drop the BQL while it waits for
-     * the peer, and must then notice what is changed meanwhile.
+     * END section: send all that is left.  BQL, guest stopped. It may drop the BQL while it waits
+     * for the peer, and must then notice what is changed meanwhile.
      */
     int (*save_live_complete_precopy)(QEMUFile *f, void *opaque);
     int (*save_live_complete_postcopy)(QEMUFile *f, void *opaque);
@@ -39,8 +39,8 @@ typedef struct SaveVMHandlers {
     void (*state_pending_exact)(void *opaque, uint64_t *must_precopy, uint64_t *can_postcopy);
     int (*resume_prepare)(MigrationState *s, void *opaque);
     /*
-     * With capability switchover-ack: must the source wait until qemu_loadvm_approve_switchover() was
-     * called for this handler?  Destination, after load_setup; BQL.
+     * With capability switchover-ack: must the source wait until qemu_loadvm_approve_switchover()
+     * was called for this handler?  Destination, after load_setup; BQL.
      */
     bool (*switchover_ack_needed)(void *opaque);
 

@@ -14,8 +14,8 @@
 typedef struct VMStateInfo VMStateInfo;
 
 /*
- * How one value goes to the stream and back.  @pv: the value; @size: its size in bytes; both return 0
- * or -errno.  @get may leave a reason with qemu_file_set_error_obj().
+ * How one value goes to the stream and back.  @pv: the value; @size: its size in bytes; both return
+ * 0 or -errno.  @get may leave a reason with qemu_file_set_error_obj().
  */
 struct VMStateInfo {
     const char *name; /* the type's name in the vmdescription */
@@ -135,8 +135,9 @@ extern const VMStateInfo vmstate_info_bitmap;
     vmstate_offset_array(_state, _field, uint8_t, sizeof(typeof_field(_state, _field)))
 
 /*
- * Every macro is a VMSTATE_ENTRY_ with the version, the existence test and the shape filled in.  The
- * families: NAME(f, s) for all versions, NAME_V(f, s, v) since version v, NAME_TEST(f, s, test).
+ * Every macro is a VMSTATE_ENTRY_ with the version, the existence test and the shape filled in.
+ * The families: NAME(f, s) for all versions, NAME_V(f, s, v) since version v, NAME_TEST(f, s,
+ * test).
  */
 #define VMSTATE_ENTRY_(_name, _v, _test, ...) \
     {.name = (_name), .version_id = (_v), .field_exists = (_test), __VA_ARGS__}

@@ -55,15 +55,20 @@ struct RAMBlock {
      */
     unsigned long *dirty;
 
+    /* The same since ram_written_begin(), and nobody takes from it; NULL before the first time. */
+    unsigned long *written;
+
     /*
      * Owned by migration while one runs (under its own lock, see migration/ram.c).
      * bmap: pages still to send.  clear_bmap: chunks whose dirty log must be cleared in the
-     * accelerator before their pages are read.  touchedmap: pages that hold something, or may
+     * accelerator before their pages are read.  unsentmap: pages that went to nobody since the guest
+     * was handed over (postcopy, where it may be).  touchedmap: pages that hold something, or may
      * (incoming, until the guest runs).  receivedmap: pages that are the guest's already (incoming
      * postcopy, postcopy-ram.c).
      */
     unsigned long *bmap;
     unsigned long *clear_bmap;
+    unsigned long *unsentmap;
     uint8_t clear_bmap_shift;
     unsigned long *touchedmap;
     unsigned long *receivedmap;
@@ -171,6 +176,12 @@ void ram_block_or_dirty(RAMBlock *rb, uint64_t first_page, uint64_t npages,
  */
 uint64_t ram_block_take_dirty(RAMBlock *rb, uint64_t first_page, uint64_t npages,
                               unsigned long *dest);
+/*
+ * From _begin to _end it is noted apart, for one who only wants to know how many, which pages are
+ * dirtied.  _end returns how many of migratable blocks were, each counted once.  BQL.
+ */
+void ram_written_begin(void);
+uint64_t ram_written_end(void);
 
 /*
  * Which parts of the block the host has never given memory to: they read as zero.  Calls @fn

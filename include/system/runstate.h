@@ -93,6 +93,8 @@ static inline bool shutdown_caused_by_guest(ShutdownCause cause)
 void qemu_system_reset_request(ShutdownCause reason);
 /* While held, a reset that is asked for waits: the guest's memory is being taken elsewhere.  BQL. */
 void qemu_system_reset_hold(bool hold);
+/* What waits was meant for a guest that is not here any more.  BQL. */
+void qemu_system_reset_forget(void);
 void qemu_system_shutdown_request(ShutdownCause reason);
 void qemu_system_shutdown_request_with_code(ShutdownCause reason, int exit_code);
 void qemu_system_powerdown_request(void);
@@ -113,6 +115,8 @@ ShutdownCause qemu_shutdown_requested_get(void);
 ShutdownCause qemu_reset_requested_get(void);
 /* From a signal handler or its watcher: end the program with status 0. */
 void qemu_system_killed(int signal, pid_t pid);
+/* The main loop has not come to that yet, and will not: who asks ends the program, and has said why. */
+bool qemu_system_claim_kill(void);
 /* Does what panic_action says, and sends the event. */
 void qemu_system_guest_panicked(void);
 

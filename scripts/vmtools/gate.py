@@ -136,7 +136,8 @@ class Gate:
     """Use as a context manager, or end with close()."""
 
     def __init__(self, target, where, hook=None):
-        """`target`: URI of the destination, None while there is none: who connects is sent away then.
+        """`target`: URI of the destination, or a connection to it that was made already, for the next who
+        comes; None while there is none: who connects is sent away then.
         `where`: see listen(). `hook`: called with each Entry before it passes, by the thread through
         which it does. It may answer Part: then no more than so many of its bytes pass; or Changed:
         then others pass instead."""
@@ -178,6 +179,19 @@ class Gate:
                 finish(wire.source, how)
             if side in ('both', 'destination'):
                 finish(wire.target, how)
+
+    def end_half(self, direction):
+        """Of all that is connected now that direction ends, for who reads it; the other one is as it
+        was."""
+        with self.changed:
+            wires = [w for w in self.wires if w.era == self.era]
+            for wire in wires:
+                wire.dead.add(direction)
+        for wire in wires:
+            try:
+                wire.ends(direction)[1].shutdown(socket.SHUT_WR)
+            except OSError:
+                pass                    # it has ended
 
     def hang_up(self):
         """Ends what an earlier cut() left open on one side."""
@@ -253,7 +267,10 @@ class Gate:
             try:
                 if self.target is None:
                     raise OSError('nobody there')
-                target = connect(self.target)
+                if isinstance(self.target, socket.socket):
+                    target, self.target = self.target, None
+                else:
+                    target = connect(self.target)
             except OSError:
                 source.close()
                 continue
@@ -375,6 +392,8 @@ class Gate:
         return direction not in wire.dead
 
     def close(self):
+        if isinstance(self.target, socket.socket):
+            self.target.close()
         self.target = None
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -9,8 +9,11 @@ to test the tests; they are run by hand: test_postcopy.py Real.
 
 import contextlib
 import os
+import struct
 import sys
+import tempfile
 import threading
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.join(HERE, '..', '..')
@@ -21,9 +24,9 @@ import postcopying                                              # noqa: E402
 from postcopying import (BACK, FORWARD, GODWIT, KVM, MIB, NEWER, OLDER,  # noqa: E402
                          PREEMPT, Point, Postcopy)
 from vmtools import interop, migrate, tap                       # noqa: E402
-from vmtools.gate import Gate                                   # noqa: E402
+from vmtools.gate import Changed, Gate                                   # noqa: E402
 from vmtools.machine import Machine, SerialTap                  # noqa: E402
-from vmtools.qmp import QMP, QMPError                           # noqa: E402
+from vmtools.qmp import QMP, QMPClosed, QMPError                           # noqa: E402
 
 MEMFD = 'memory-backend-memfd,id=ram0,size={size},share=on'
 SHM = 'memory-backend-file,id=ram0,size={size},share=on,mem-path=/dev/shm'
@@ -239,9 +242,10 @@ class Moving(Postcopy):
         self.recovers()
         kinds = [e.message.kind for e in self.gate.log if e.era == 1 and e.direction == FORWARD
                  and e.message.kind not in ('page', 'zero', 'part', 'eos', 'connected')]
-        # Where RUN is said apart it is said again, since it may have been lost.
-        again = ['run'] if self.KINDS == (GODWIT, GODWIT) else []
-        self.assertEqual(kinds, ['recv-bitmap', 'recv-bitmap', 'resume', *again, 'end', 'eof',
+        # Where RUN is said apart it is said again, since it may have been lost; and which one it is.
+        apart = self.KINDS == (GODWIT, GODWIT)
+        which, again = (['ping', 'ping'], ['run']) if apart else ([], [])
+        self.assertEqual(kinds, [*which, 'recv-bitmap', 'recv-bitmap', 'resume', *again, 'end', 'eof',
                                  'closed'])
 
     def test_recovery_tcp(self):
@@ -295,6 +299,22 @@ class Moving(Postcopy):
         self.source.command('migrate-continue', state='pre-switchover')
         self.finish()
         self.assertEqual(len(self.passed('packaged')), 1)
+
+    def test_switchover_ack(self):
+        """The switch waits for the destination's leave as precopy's end does."""
+        if OLDER in self.KINDS:
+            self.skipTest('QEMU 7.2 has no switchover-ack')
+        self.begin(capabilities=('postcopy-ram', 'return-path', 'switchover-ack'))
+        leave = threading.Event()
+        self.addCleanup(leave.set)
+        self.gate.at(Point(BACK, 'switchover-ack'), lambda: leave.wait(postcopying.TIMEOUT), True)
+        self.precopy()
+        self.switch()
+        self.gate.wait_pages(self.gate.pages() + 1000)
+        self.assertEqual(self.passed('discard'), [])
+        self.assertEqual(self.source.command('query-migrate')['status'], 'active')
+        leave.set()
+        self.finish()
 
 
 class Alone(Moving):
@@ -405,6 +425,36 @@ class Alone(Moving):
             mark = self.mark()
         self.fast()
         self.finish()
+
+    def test_calc_dirty_rate(self):
+        """What reads memory to measure waits for a page that is missing, and nobody waits for it."""
+        self.begin(parameters=LIMITED)
+        self.precopy()
+        self.hold_in_postcopy(50)
+        self.switch()
+        self.in_postcopy()
+        self.gate.wait_held()
+
+        def missing():
+            asked = set()
+            for e in list(self.gate.log):
+                if e.message.kind == 'req-pages':
+                    asked.add(e.message.detail[:2])
+                elif e.message.kind == 'page':
+                    asked.discard(e.message.detail[:2])
+            return asked
+        # The guest waits for one page. A second one is a sample's.
+        self.gate.wait(missing)
+        self.there.command('calc-dirty-rate', **{'calc-time': 1, 'sample-pages': 16384})
+        self.gate.wait(lambda: len(missing()) > 1)
+        self.assertEqual(self.there.command('query-dirty-rate')['status'], 'measuring')
+        self.gate.go_on()
+        self.fast()
+        self.finish()
+        deadline = postcopying.time.monotonic() + postcopying.TIMEOUT
+        while self.there.command('query-dirty-rate')['status'] != 'measured':
+            self.assertLess(postcopying.time.monotonic(), deadline)
+            postcopying.time.sleep(0.02)
 
     def test_nobody_to_recover(self):
         """Joining again fails in every way that it can, and works in the end."""
@@ -531,6 +581,76 @@ class Alone(Moving):
         self.assertFalse(self.source.command('query-status')['running'])
         self.assertEqual(self.letters(self.source), before)
         self.assertEqual(self.source.quit(), 0)
+
+    def test_reset_of_a_guest_that_is_gone(self):
+        """Asked for at the source, it waits; and then there is nothing here that it could be for."""
+        self.begin(parameters=LIMITED)
+        self.precopy()
+        self.hold_in_postcopy(50)
+        self.switch()
+        self.in_postcopy()
+        self.source.command('system_reset')
+        self.gate.go_on()
+        self.fast()
+        self.finish()
+        self.source.command('query-status')     # the main loop has come round
+        self.assertEqual(self.source.command('query-status')['status'], 'postmigrate')
+
+    def test_somebody_elses_destination(self):
+        """A source that is told to resume where another guest is waited for. Both keep theirs."""
+        pairs = []
+        for _ in range(2):
+            self.paused_once()
+            pairs.append((self.source, self.there, self.gate, self.directory))
+            self.directory = tempfile.TemporaryDirectory(prefix='godwit-')
+            self.addCleanup(self.directory.cleanup)
+        self.source, self.there = pairs[0][0], pairs[1][1]
+        mark = self.mark()
+        self.recover()
+        self.paused(mark)
+        told = [m.command('query-migrate')['error-desc'] for m in (self.source, self.there)]
+        self.assertIn('not the one to which this guest went', told[0])
+        self.assertIn('another migration than this one', told[1])
+        for pair in pairs:
+            self.source, self.there, self.gate, self.directory = pair
+            self.fast()
+            self.recover()
+            self.finish()
+
+    def test_terminated_when_refused(self):
+        """The destination refuses the devices when the source's main loop is about to end."""
+        refuse = threading.Event()
+        self.addCleanup(refuse.set)
+
+        def hook(entry):
+            message = entry.message
+            if entry.direction == BACK and message.kind == 'pong':
+                if message.detail == 0x476f6478:        # as one that does not know RUN apart
+                    return Changed(struct.pack('>HHI', 2, 4, 0x476f6477))
+                if message.detail == 2:
+                    refuse.wait(postcopying.TIMEOUT)
+                    return Changed(struct.pack('>HHI', 1, 4, 1))
+            return None
+        self.begin(parameters=LIMITED, hook=hook)
+        self.precopy()
+        self.switch()
+        self.wait_status(self.source, 'postcopy-active')
+        fifo = self.path('fifo')
+        os.mkfifo(fifo)
+
+        def save():
+            with contextlib.suppress(QMPError, QMPClosed):
+                self.source.command('pmemsave', val=0, size=MIB, filename=fifo)
+        thread = threading.Thread(target=save)
+        thread.start()
+        with open(fifo, 'rb') as pipe:
+            pipe.read(1)                # its main thread is in the midst of it
+            self.source.process.terminate()
+            refuse.set()
+            time.sleep(0.2)             # for the migration thread, to come to the end before the main one
+            pipe.read()
+        thread.join()
+        self.assertEqual(self.source.wait(), 0, self.source.stderr())
 
     def test_source_dies(self):
         """The destination keeps what it has, and can be ended."""

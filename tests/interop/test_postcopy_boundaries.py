@@ -210,7 +210,7 @@ class Boundaries(Postcopy):
         return self.told[machine][-1]
 
     def there_status(self):
-        """What became of the destination: 'postcopy-paused', or None if it has ended."""
+        """What became of the destination: 'postcopy-paused', 'completed', or None if it has ended."""
         deadline = time.monotonic() + postcopying.TIMEOUT
         told = []
         while time.monotonic() < deadline:
@@ -221,7 +221,7 @@ class Boundaries(Postcopy):
             except (QMPClosed, OSError):
                 self.there.wait()
                 return None
-            if told[-1:] == ['postcopy-paused']:
+            if told[-1:] in (['postcopy-paused'], ['completed']):
                 return told[-1]
             time.sleep(0.005)
         return self.fail(f'the destination is still {told}')
@@ -242,6 +242,8 @@ class Boundaries(Postcopy):
         there = self.there_status()
         if there is None:
             return self.nobody_there(counter)
+        if there == 'completed':
+            return self.all_there()
         mark = self.mark()
         try:
             self.recover()
@@ -260,6 +262,10 @@ class Boundaries(Postcopy):
     def nobody_there(self, counter):
         """The destination has given up, the source waits for it."""
         self.fail(f'the destination ended: {self.there.stderr()}')
+
+    def all_there(self):
+        """The destination has everything, only the source was not told any more."""
+        self.fail(f'the destination has completed: {self.statuses(self.there)}')
 
 
 class Alone(Boundaries):
@@ -445,6 +451,9 @@ class Ending(Boundaries):
         if ended:
             self.wait_source_ends(mark)
             self.assertFalse(self.source.command('query-status')['running'])
+            if self.told[self.source][-1] == 'postcopy-paused':
+                self.assertIn("if the destination's migration is 'completed'",
+                              self.source.command('query-migrate')['error-desc'])
             self.verify()
             with self.assertRaises(QMPError):
                 self.may_run_again()
@@ -499,6 +508,12 @@ class Changing(Boundaries):
             self.finish()
             return 'completed', counter.hit
         return self.outcome(told, 'both', counter), counter.hit
+
+    def all_there(self):
+        """The line is cut after a while, and the guest may have asked for all pages by then."""
+        self.assertFalse(self.source.command('query-status')['running'])
+        self.verify()
+        return 'completed'
 
     def change(self, message):
         data = bytearray(message.data)

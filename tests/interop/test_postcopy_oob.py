@@ -19,9 +19,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.join(HERE, '..', '..')
 sys.path[:0] = [os.path.join(TOP, 'scripts'), os.path.join(TOP, 'tests', 'guest'), HERE]
 
-from postcopying import (FORWARD, GODWIT, MIB, NEWER, PREEMPT, TIMEOUT,  # noqa: E402
+from postcopying import (BACK, FORWARD, GODWIT, MIB, NEWER, PREEMPT, TIMEOUT,  # noqa: E402
                          Postcopy)
-from vmtools import tap                                         # noqa: E402
+from vmtools import gate, tap                                   # noqa: E402
 from vmtools.qmp import QMP, QMPError                           # noqa: E402
 
 LIMITED = {'max-postcopy-bandwidth': 4 * MIB}
@@ -159,6 +159,18 @@ class Stuck(Postcopy):
     def give_up(self):
         """What is held at the gate would keep a source writing for ever, which does not listen then."""
         self.gate.cut()
+
+
+    def killed(self, times=1):
+        """Its guest is lost, and so nothing that it would do is. What it says it has not said in
+        vain."""
+        self.source.kill()
+        self.gate.cut()
+        self.wait_status(self.there, 'postcopy-paused', since=self.mark_[1])
+        for _ in range(times):
+            self.there.process.terminate()
+        self.assertEqual(self.there.wait(TIMEOUT), 1)
+        self.assertIn('the main thread does not answer: in postcopy', self.there.stderr())
 
 
 class Moving(Stuck):
@@ -404,6 +416,38 @@ class Alone(Moving):
         self.source.command('migrate', uri='unix:' + self.path('silent'), resume=True)
         self.assertEqual(self.source.quit(TIMEOUT), 0)
 
+    def test_silent_clients(self):
+        """They connect all the time, also when the listener is just being replaced or is done."""
+        self.begin(parameters=LIMITED, tls=True)
+        self.precopy(20)
+        self.switch()
+        since = self.in_postcopy()
+        self.gate.cut()
+        self.paused(since)
+        clients, address, done = [], [None], threading.Event()
+
+        def connect():
+            while not done.is_set() and len(clients) < 500:
+                try:
+                    clients.append(gate.connect(address[0]))
+                except (OSError, AttributeError):
+                    time.sleep(0.001)
+        threads = [threading.Thread(target=connect) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        try:
+            for i in range(20):
+                address[0] = f'unix:{self.path("again")}{i % 3}'
+                self.oob_there('migrate-recover', uri=address[0])
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        self.there.process.terminate()
+        self.assertEqual(self.there.wait(TIMEOUT), 0)
+        for client in clients:
+            client.close()
+
     def test_quit_listening(self):
         self.begin(parameters=LIMITED)
         self.precopy()
@@ -420,6 +464,60 @@ class Alone(Moving):
         self.assertFalse(os.path.exists(uri))
         self.source.process.terminate()
         self.assertEqual(self.source.wait(TIMEOUT), 0)
+
+    def test_one_way(self):
+        self.end_one_way()
+
+    def test_one_way_preempt(self):
+        self.end_one_way(capabilities=PREEMPT)
+
+    def test_one_way_tls(self):
+        self.end_one_way(tls=True)
+
+    def test_one_way_tls_preempt(self):
+        self.end_one_way(tls=True, capabilities=PREEMPT)
+
+    def end_one_way(self, **options):
+        """The network takes no more of the source's pages, and the destination is gone for it: it waits
+        no longer, also where it was about to send one that was asked for."""
+        self.begin(parameters=LIMITED, **options)
+        self.precopy()
+        self.switch()
+        since = self.in_postcopy()
+        self.gate.hold(FORWARD)
+        self.fast()
+        self.wait_silent()
+        self.gate.end_half(BACK)
+        self.wait_status(self.source, 'postcopy-paused', since=since[0])
+        self.assertFalse(self.source.command('query-status')['running'])
+        self.gate.cut()
+        since = self.paused(since)
+        self.recover()
+        self.wait_both('postcopy-active', since=since)
+        self.finish()
+
+    def wait_silent(self):
+        """Until the source has filled what there is between it and what stands still."""
+        same, before = 0, None
+        deadline = time.monotonic() + TIMEOUT
+        while same < 20:
+            self.assertLess(time.monotonic(), deadline, 'the source goes on')
+            ram = self.source.command('query-migrate')['ram']
+            now = ram['postcopy-requests'], ram['transferred']
+            same = same + 1 if now == before else 0
+            before = now
+            time.sleep(0.01)
+        self.assertGreater(ram['remaining'], 0)
+
+    def test_killed(self):
+        """The source is gone for good, and there is nothing but a signal to end what waits for it."""
+        self.begin_stuck()
+        self.killed()
+
+    def test_killed_vcpus(self):
+        """Here and there, and one of them twice."""
+        self.begin_stuck(vcpus=4)
+        self.killed(2)
 
     def oob_there(self, name, **arguments):
         return self.there.qmp.command(name, oob=True, **arguments)
@@ -439,6 +537,10 @@ class AloneTcg(Stuck):
     def test_pmemsave(self):
         self.begin_stuck()
         self.broken(self.yank)
+
+    def test_killed(self):
+        self.begin_stuck('stop')
+        self.killed()
 
 
 class NewerQemu(Moving):

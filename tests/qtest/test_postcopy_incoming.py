@@ -33,6 +33,7 @@ TIMEOUT = 60.0
 ZERO, MEM_SIZE, CONTENT, EOS, CONTINUE, COMPRESSED = 0x02, 0x04, 0x08, 0x10, 0x20, 0x100
 BITMAP_END = 0x0123456789abcdef
 SEPARATE_RUN, CAN_SEPARATE_RUN = 0x476f6477, 0x476f6478
+NAMES, TOKEN, TAKEN, OTHER = 0x476f6479, 0x87654321, 0x476f647a, 0x476f647b
 
 
 def no_userfaultfd():
@@ -524,6 +525,25 @@ class Urgent(Case):
         self.assertRegex(self.wait('postcopy-paused')['error-desc'],
                          "preempt channel: .*outside block 'ram'")
 
+    def test_main_thread_waits(self):
+        """It accepts the channel, and so must not wait for a page before it has."""
+        source = self.precopy('postcopy-preempt')
+        source.send(discard((0, 64 * PAGE)), ping(2))
+        self.touched(self.touch(50 * PAGE), content(50)[:1])        # not thrown away yet
+        urgent = self.connect()
+        self.assertEqual(source.hear(), ('pong', 2))
+        touch = self.touch(50 * PAGE)
+        source.send(packaged(LISTEN + ping(3) + RUN), ping(4))
+        heard = set()
+        while ('request', ('ram', 50 * PAGE, PAGE)) not in heard:
+            heard.add(source.hear())
+        urgent.send(pages([50]))        # the devices are loaded when the main thread is free again
+        self.touched(touch, content(50)[:1])
+        while not heard >= {('pong', 3), ('pong', 4)}:
+            heard.add(source.hear())
+        source.send(part(pages(range(64))))
+        self.finish(source, 64)
+
     def test_does_not_come(self):
         source = self.precopy('postcopy-preempt', exit_on_error=False)
         source.send(packaged(LISTEN + ping(3) + RUN))
@@ -654,6 +674,36 @@ class Recovery(Case):
         source.send(part(pages(range(0, 64))))
         self.finish(source, 64)
 
+    def test_somebody_elses_source(self):
+        """A source names its migration. Another one, or one that does not, cannot go on with it."""
+        source = self.precopy(separate=True)
+        source.send(ping(NAMES), ping(TOKEN))
+        self.assertEqual([source.hear(), source.hear()], [('pong', NAMES), ('pong', TAKEN)])
+        self.switch(source, range(0, 64), separate=True)
+        source.send(RUN)
+        self.there.qmp.wait_event('RESUME', TIMEOUT)
+        source.close()
+        self.wait('postcopy-paused')
+        for name, data, answers, pattern in (
+                ('other', ping(NAMES) + ping(TOKEN + 1), [('pong', NAMES), ('pong', OTHER)],
+                 'another migration than this one, which is 0x87654321: 0x87654322'),
+                ('half', ping(NAMES) + recv_bitmap(), [('pong', NAMES)], 'RECV_BITMAP came, but the source'),
+                ('none', recv_bitmap(), [], 'RECV_BITMAP came, but the source has not said'),
+                ('nothing', RESUME, [], 'POSTCOPY_RESUME came, but the source has not said')):
+            with self.subTest(name):
+                source = self.recover(name)
+                self.wait('postcopy-recover')
+                source.send(data)
+                self.assertEqual([source.hear() for _ in answers], answers)
+                self.assertRegex(self.wait('postcopy-paused')['error-desc'], pattern)
+                source.close()
+        source = self.recover()
+        source.send(ping(NAMES), ping(TOKEN))
+        self.assertEqual([source.hear(), source.hear()], [('pong', NAMES), ('pong', TAKEN)])
+        self.resume(source)
+        source.send(part(pages(range(0, 64))))
+        self.finish(source, 64)
+
     def test_block_named_anew(self):
         """A new connection knows no block."""
         source = self.begin()
@@ -702,6 +752,13 @@ class Recovery(Case):
         source.close()
         self.wait('postcopy-paused')
         self.assertEqual(self.there.quit(), 0)
+
+    def test_signal_while_paused(self):
+        source = self.begin()
+        source.close()
+        self.wait('postcopy-paused')
+        self.there.process.terminate()
+        self.assertEqual(self.there.wait(TIMEOUT), 0)
 
 
 @unittest.skipIf(no_userfaultfd(), no_userfaultfd())

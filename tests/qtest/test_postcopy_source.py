@@ -29,6 +29,7 @@ BINARY = os.environ.get('QTEST_QEMU_BINARY') or programs.find(programs.GODWIT)
 PAGE = 4096
 TIMEOUT = 60.0
 ASK, RUN_APART = 0x476f6477, 0x476f6478
+NAMES, TOKEN_TAKEN, TOKEN_OTHER = 0x476f6479, 0x476f647a, 0x476f647b
 SHUT, PONG, REQ_PAGES_ID, REQ_PAGES, RECV_BITMAP, RESUME_ACK = 1, 2, 3, 4, 5, 6
 BITMAP_END = 0x0123456789abcdef
 SLOW = 1                                # bytes a second: next to nothing goes unasked
@@ -70,13 +71,14 @@ class Channel:
                     self._changed.notify_all()
                     return
                 fresh = self._splitter.feed(data)
-                self.messages += fresh
-                self._changed.notify_all()
-            for message in fresh:
+            for message in fresh:           # before a test can answer something else
                 if message.kind == 'ping':
                     self._pong(message.detail)
                 elif message.kind == 'packaged' and 'ping' in message.detail:
                     self._pong(3)
+            with self._changed:
+                self.messages += fresh
+                self._changed.notify_all()
 
     def _pong(self, value):
         value = self._answer(value)
@@ -133,6 +135,7 @@ class Postcopy(unittest.TestCase):
     capabilities = ()
     kind = 'godwit'
     size = 512                          # pages of memory
+    token = TOKEN_TAKEN                 # what is said to it
 
     def setUp(self):
         directory = tempfile.TemporaryDirectory(prefix='godwit-')
@@ -159,7 +162,9 @@ class Postcopy(unittest.TestCase):
     def answer(self, value):
         if value in self.silent:
             return None
-        return RUN_APART if value == ASK and self.kind == 'godwit' else value
+        if self.kind != 'godwit':
+            return value
+        return RUN_APART if value == ASK else self.token or value if value >> 31 else value
 
     def accept(self, splitter=None):
         sock = self.listener.accept()[0]
@@ -247,12 +252,15 @@ class Switch(Postcopy):
     def test_order(self):
         main = self.postcopy()
         self.stands()
+        main.wait('run')
         kinds = [k for k in main.kinds() if k not in ('page', 'part', 'eos')]
         self.assertEqual(kinds[:8], ['header', 'configuration', 'open-return-path', 'ping', 'ping',
                                      'advise', 'start', 'blocks'])
-        self.assertEqual(kinds[8:], ['discard', 'ping', 'packaged', 'ping', 'run'])
+        self.assertEqual(kinds[8:], ['ping', 'ping', 'discard', 'ping', 'packaged', 'ping', 'run'])
         self.assertEqual(main.wait('packaged').detail, ('listen', 'devices', 'ping'))
-        self.assertEqual([m.detail for m in main.messages if m.kind == 'ping'], [1, ASK, 2, 4])
+        pings = [m.detail for m in main.messages if m.kind == 'ping']
+        self.assertEqual(pings.pop(3) >> 31, 1)
+        self.assertEqual(pings, [1, ASK, NAMES, 2, 4])
         self.assertEqual(main.wait('advise').detail, (PAGE, PAGE))
         self.speed_up()
         info = self.finish(main)
@@ -619,7 +627,7 @@ class Recovery(Recovering):
         main = self.broken()
         first = self.go_on(main)
         first.wait('run')                       # whether the first one arrived is not known
-        self.assertEqual(first.kinds()[:3], ['recv-bitmap', 'resume', 'run'])
+        self.assertEqual(first.kinds()[:5], ['ping', 'ping', 'recv-bitmap', 'resume', 'run'])
         first.send(REQ_PAGES_ID, struct.pack('>QI', 300 * PAGE, PAGE) + b'\3ram')
         self.urgent_channel(first).wait('page', ('ram', 300 * PAGE))
         first.close()
@@ -642,6 +650,40 @@ class Recovery(Recovering):
         self.speed_up()
         self.finish(again)
         self.assertEqual(set(self.check_pages(again)), set(range(self.size)) - here)
+
+    def test_somebody_elses_destination(self):
+        main = self.broken()
+        for answer in TOKEN_OTHER, None:    # it says so, or does not know of tokens
+            self.token = answer
+            self.source.command('migrate', uri='unix:' + self.path, resume=True)
+            again = self.accept()
+            again.wait_closed()
+            self.assertRegex(self.status('postcopy-paused')['error-desc'],
+                             'not the one to which this guest went')
+            self.assertEqual(again.kinds(), ['ping', 'ping'])
+        self.token = TOKEN_TAKEN
+        again = self.go_on(main)
+        names = [[m.detail for m in c.messages if m.kind == 'ping' and m.detail >> 31]
+                 for c in (main, again)]
+        self.assertEqual(len(names[0]), 1)
+        self.assertEqual(*names)
+
+    def test_one_that_has_nothing(self):
+        """Whatever a wrong destination says it has, the right one is believed later."""
+        self.kind = 'qemu'
+        main = self.broken()
+        again = self.resume()
+        self.agree(again, set())
+        again.close()
+        self.status('postcopy-paused')
+        again = self.resume()
+        self.send_bitmap(again, *self.bitmap(set(range(self.size - 1))))
+        self.assertIn('was never sent', self.status('postcopy-paused')['error-desc'])
+        again = self.go_on(main)
+        self.speed_up()
+        self.finish(again)
+        self.check_pages(main, again)
+        self.assertEqual(self.received(main, again), set(range(self.size)))
 
     def test_like_qemu(self):
         self.kind = 'qemu'

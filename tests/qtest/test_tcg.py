@@ -206,7 +206,8 @@ class WithQemu(Base):
         self.move((QEMU, BINARY), 'ring=0 size=4M rate=4000')
 
     def test_from_qemu_long_mode(self):
-        self.move((QEMU, BINARY), 'ring=3 vcpus=2 size=4M rate=2000', bits=64, vcpus=2)
+        # One vCPU: of several QEMU 7.2 now and then loses writes on a busy machine (to itself too).
+        self.move((QEMU, BINARY), 'ring=3 size=4M rate=2000', bits=64)
 
     def test_to_qemu(self):
         self.move((BINARY, QEMU), 'ring=3 size=4M rate=4000')

@@ -315,6 +315,25 @@ class DirtyRate(Base):
         info = m.command('query-dirty-rate', **{'calc-time-unit': 'millisecond'})
         self.assertEqual((info['calc-time'], info['calc-time-unit']), (700, 'millisecond'))
 
+    def check_first_pass(self, accel, append):
+        """While a migration has hardly begun, all memory is dirty: what is written counts nevertheless."""
+        m = self.guest('source', accel, append)
+        self.wait(m, lambda: 'c' in m.serial.text(), 'all has been written')
+        migrate.set_up(m, (), {'max-bandwidth': 4096})
+        m.command('migrate', uri=NOWHERE)
+        self.wait(m, lambda: self.info(m)['status'] == 'active', 'the first pass')
+        self.assertGreater(self.measure(m, mode='dirty-bitmap', **{'calc-time': 2})['dirty-rate'], 0)
+        info = self.info(m)
+        self.assertEqual((info['status'], info['ram']['dirty-sync-count']), ('active', 1))
+        m.command('migrate_cancel')
+        self.wait(m, lambda: self.info(m)['status'] == 'cancelled', 'it is cancelled')
+
+    def test_first_pass_tcg(self):
+        self.check_first_pass('tcg', 'size=8M words=16')
+
+    def test_first_pass_kvm(self):
+        self.check_first_pass('kvm', 'ring=3 size=64M words=16')
+
     def test_while_migrating_tcg(self):
         self.check_while_migrating('tcg', 'size=4M words=16')
 

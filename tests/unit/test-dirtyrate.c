@@ -10,10 +10,12 @@
 #include "../../migration/dirtyrate.h"
 #include "../../migration/migration.h"
 #include "qapi/error.h"
+#include "qemu/bitmap.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/timer.h"
 #include "qemu/units.h"
+#include "system/memory.h"
 
 #define SECOND NANOSECONDS_PER_SECOND
 
@@ -168,6 +170,40 @@ static void test_hash(void)
     g_assert_cmpuint(dirty_sample_hash(page), ==, zero);
 }
 
+/* Whatever is dirty for a migration, and whatever it takes: what is written is noted, none lost. */
+static void test_log(void)
+{
+    RAMBlock *rb = qemu_ram_alloc(200 * TARGET_PAGE_SIZE, 0, NULL, &error_abort);
+    RAMBlock *other = qemu_ram_alloc(100 * TARGET_PAGE_SIZE, 0, NULL, &error_abort);
+    unsigned long from_kernel[BITS_TO_LONGS(200)] = {0}, bmap[BITS_TO_LONGS(200)] = {0};
+
+    qemu_ram_set_idstr(rb, "ram", NULL);
+    qemu_ram_set_migratable(rb);
+    g_assert_true(memory_global_dirty_log_start(GLOBAL_DIRTY_MIGRATION, &error_abort));
+    /* The first pass: all is dirty. */
+    ram_block_set_dirty(rb, 0, rb->used_length);
+    for (int i = 0; i < 2; i++) {
+        g_assert_true(dirty_log_begin(&error_abort));
+        ram_block_set_dirty(rb, 10 * TARGET_PAGE_SIZE, 5 * TARGET_PAGE_SIZE);
+        bitmap_set(from_kernel, 12, 100);
+        ram_block_or_dirty(rb, 0, 200, from_kernel);
+        ram_block_set_dirty(other, 0, other->used_length); /* is not migrated */
+        g_assert_cmpuint(ram_block_take_dirty(rb, 0, 200, bmap), ==, i ? 0 : 200);
+        ram_block_set_dirty(rb, 199 * TARGET_PAGE_SIZE, 1);
+        ram_block_set_dirty(rb, 10 * TARGET_PAGE_SIZE, 1);
+        g_assert_cmpuint(dirty_log_end(), ==, 112 - 10 + 1);
+        /* What came since it took is still there for it. */
+        g_assert_cmpuint(bitmap_count_one(rb->dirty, 200), ==, 2);
+    }
+    ram_block_set_dirty(rb, 0, rb->used_length);
+    g_assert_true(dirty_log_begin(&error_abort));
+    g_assert_cmpuint(dirty_log_end(), ==, 0);
+    g_assert_cmpuint(bitmap_count_one(rb->dirty, 200), ==, 200);
+    memory_global_dirty_log_stop(GLOBAL_DIRTY_MIGRATION);
+    qemu_ram_free(other);
+    qemu_ram_free(rb);
+}
+
 static void test_bandwidth(void)
 {
     uint64_t b = migration_smooth_bandwidth(0, 1000000);
@@ -199,6 +235,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dirtyrate/choice", test_sample_choice);
     g_test_add_func("/dirtyrate/result", test_sample_result);
     g_test_add_func("/dirtyrate/hash", test_hash);
+    g_test_add_func("/dirtyrate/log", test_log);
     g_test_add_func("/bandwidth/smooth", test_bandwidth);
     return g_test_run();
 }

@@ -13,6 +13,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "system/cpus.h"
+#include "system/last-resort.h"
 #include "system/runstate.h"
 
 /* ---- the table -------------------------------------------------------------------------- */
@@ -359,6 +360,79 @@ static void test_signals(void)
     }
 }
 
+/* --- a main thread that does not come round --- */
+
+static int looks; /* atomic */
+
+static char *nothing_at_first(void)
+{
+    return qatomic_fetch_inc(&looks) ? g_strdup("of a test") : NULL;
+}
+
+static char *nothing(void)
+{
+    return NULL;
+}
+
+/* Signals may be held back from this thread, as where it waits within the kernel. */
+static void stay_away(bool blocked)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(blocked ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+    qemu_last_resort_start(nothing_at_first, &error_abort);
+    kill(getpid(), SIGTERM);
+    kill(getpid(), SIGHUP);
+    for (;;) {
+        pause();
+    }
+}
+
+static void test_last_resort_process(void)
+{
+    stay_away(false);
+}
+
+static void test_last_resort_blocked_process(void)
+{
+    stay_away(true);
+}
+
+static void check_ends(const char *path)
+{
+    g_test_trap_subprocess(path, 30 * G_USEC_PER_SEC, 0);
+    g_assert_false(g_test_trap_has_passed());
+    g_assert_false(g_test_trap_reached_timeout());
+    g_test_trap_assert_stderr("*terminating on signal *main thread does not answer: of a test*");
+}
+
+static void test_last_resort(void)
+{
+    check_ends("/runstate/last-resort/subprocess/plain");
+    check_ends("/runstate/last-resort/subprocess/blocked");
+}
+
+/* A main thread that comes round ends the program as ever, whoever has taken the signal. */
+static void test_last_resort_not_needed(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    for (int i = 0; i < 100; i++) {
+        pthread_sigmask(i % 2 ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+        qemu_last_resort_start(nothing, &error_abort);
+        kill(getpid(), SIGTERM);
+        g_assert_cmpint(qemu_main_loop(), ==, 0);
+        qemu_last_resort_stop();
+    }
+    qemu_last_resort_stop();
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -380,5 +454,9 @@ int main(int argc, char **argv)
     g_test_add_func("/runstate/vmstop-and-reset", test_vmstop_and_reset);
     g_test_add_func("/runstate/shutdown", test_shutdown);
     g_test_add_func("/runstate/signals", test_signals);
+    g_test_add_func("/runstate/last-resort", test_last_resort);
+    g_test_add_func("/runstate/last-resort/subprocess/plain", test_last_resort_process);
+    g_test_add_func("/runstate/last-resort/subprocess/blocked", test_last_resort_blocked_process);
+    g_test_add_func("/runstate/last-resort-not-needed", test_last_resort_not_needed);
     return g_test_run();
 }
