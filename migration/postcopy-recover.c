@@ -38,7 +38,11 @@
 TRACE_EVENT(postcopy_recover_listen);
 TRACE_EVENT(postcopy_recover_channel);
 
-/* Clients in the middle of a TLS handshake; one more, and the one that came first has to go. */
+/*
+ * Clients that have said nothing yet, and such in the middle of a TLS handshake. One more, and the
+ * one of the kind that came first has to go: who only connects does not push out who speaks.
+ */
+#define SILENT_MAX 128
 #define HANDSHAKES_MAX 16
 #define BACKLOG 4
 
@@ -53,9 +57,16 @@ typedef struct Recovery {
     QIONetListener *listener; /* either this… */
     QIOChannel *given;        /* …or this: a descriptor that was passed in, or a command */
     GSource *given_watch;
-    GQueue handshakes;        /* of QIOChannelTLS, the oldest first */
+    GQueue silent;            /* of SilentClient, the oldest first */
+    GQueue handshakes;        /* of QIOChannelTLS, the same */
     bool ending;              /* what fails now is no news */
 } Recovery;
+
+typedef struct SilentClient {
+    Recovery *r;
+    QIOChannel *ioc;
+    GSource *watch;
+} SilentClient;
 
 /* One migrate-recover at a time. Above all other locks here; not held by the thread. */
 static GMutex command_lock;
@@ -140,11 +151,46 @@ static void channel_arrived(Recovery *r, QIOChannel *ioc)
     object_unref(OBJECT(tioc)); /* the task has it */
 }
 
+static void silent_client_free(SilentClient *c)
+{
+    g_source_destroy(c->watch);
+    g_source_unref(c->watch);
+    object_unref(OBJECT(c->ioc));
+    g_free(c);
+}
+
+/* A client of TLS speaks first. */
+static gboolean client_speaks(QIOChannel *ioc, GIOCondition condition, gpointer opaque)
+{
+    SilentClient *c = opaque;
+
+    g_queue_remove(&c->r->silent, c);
+    channel_arrived(c->r, ioc);
+    silent_client_free(c);
+    return G_SOURCE_REMOVE;
+}
+
 static void client_accepted(QIONetListener *listener, QIOChannelSocket *sioc, gpointer opaque)
 {
+    Recovery *r = opaque;
+    SilentClient *c;
+
     qio_channel_set_name(QIO_CHANNEL(sioc), "migration-recover-incoming");
     qio_channel_set_delay(QIO_CHANNEL(sioc), false);
-    channel_arrived(opaque, QIO_CHANNEL(sioc));
+    if (!migrate_channel_requires_tls_upgrade(QIO_CHANNEL(sioc))) {
+        channel_ready(r, QIO_CHANNEL(sioc));
+        return;
+    }
+    if (g_queue_get_length(&r->silent) >= SILENT_MAX) {
+        silent_client_free(g_queue_pop_head(&r->silent));
+    }
+    c = g_new0(SilentClient, 1);
+    c->r = r;
+    c->ioc = QIO_CHANNEL(sioc);
+    object_ref(OBJECT(sioc));
+    c->watch = qio_channel_add_watch_source(c->ioc, G_IO_IN | G_IO_HUP, client_speaks, c, NULL,
+                                            r->context);
+    g_queue_push_tail(&r->silent, c);
 }
 
 /* Whoever has the other end has begun to speak: before that, it may not be meant for us yet. */
@@ -161,6 +207,7 @@ static void finish_handshakes(Recovery *r)
     if (r->listener) {
         qio_net_listener_disconnect(r->listener);
     }
+    g_queue_clear_full(&r->silent, (GDestroyNotify)silent_client_free);
     if (r->given_watch) {
         g_source_destroy(r->given_watch);
     }
@@ -275,6 +322,7 @@ bool postcopy_recover_listen(MigrationAddress *addr, unsigned channels, Postcopy
     r->loop = g_main_loop_new(r->context, false);
     r->take = take;
     r->wanted = channels;
+    g_queue_init(&r->silent);
     g_queue_init(&r->handshakes);
     if (!open_address(r, addr, errp)) {
         recovery_free(r);

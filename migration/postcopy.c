@@ -241,6 +241,13 @@ static bool send_package(MigrationState *s, const QIOChannelBuffer *package, Err
     return true;
 }
 
+/* The destination knows another migration, or none by its token. */
+static bool is_strange(MigrationState *s)
+{
+    return s->postcopy.run_apart && qatomic_mb_read(&s->postcopy.token_answered) &&
+           !qatomic_read(&s->postcopy.token_taken);
+}
+
 /* Says, or says again, which migration it is. */
 static void send_token(MigrationState *s)
 {
@@ -529,6 +536,11 @@ static bool pause_and_wait(MigrationState *s, Error *err)
     postcopy_shut_down_channels(s, NULL);
     close_return_path_on_source(s, true);
     ram_postcopy_detach();
+    if (is_strange(s)) { /* however the connection ended */
+        g_clear_pointer(&first, error_free);
+        error_setg(&first, "the destination that was connected to is not the one to which this "
+                   "guest went");
+    }
     if (qatomic_mb_read(&s->rp_state.resume_acked)) {
         note_loaded(s);
     }
@@ -612,27 +624,17 @@ static bool wait_for_news(MigrationState *s, Error **errp)
 /* The destination is the one to which this guest went, as far as it can be known. */
 static bool is_known(MigrationState *s, Error **errp)
 {
-    Error *err = NULL;
-
     if (!s->postcopy.run_apart) {
         return true;
     }
     send_token(s);
     qemu_fflush(s->to_dst_file);
     while (!qatomic_mb_read(&s->postcopy.token_answered)) {
-        g_clear_pointer(&err, error_free);
-        if (!wait_for_news(s, &err) && !qatomic_mb_read(&s->postcopy.token_answered)) {
-            error_propagate(errp, err);
+        if (!wait_for_news(s, errp)) {
             return false;
         }
     }
-    error_free(err); /* who knows another token says so and hangs up */
-    if (!qatomic_read(&s->postcopy.token_taken)) {
-        error_setg(errp, "the destination that was connected to is not the one to which this guest "
-                   "went");
-        return false;
-    }
-    return true;
+    return !is_strange(s);
 }
 
 /* Both sides agree on what is missing, and go on. */

@@ -330,7 +330,7 @@ static void tls_over(QIOTask *task, gpointer opaque)
 }
 
 /* In a context of its own: that of the main thread stands still. */
-static void tls_connect(TLSClient *c)
+static void tls_begin_connecting(TLSClient *c)
 {
     QCryptoTLSCreds *creds = qcrypto_tls_creds_find("client", Q_CRYPTO_TLS_CREDS_ENDPOINT_CLIENT,
                                                     &error_abort);
@@ -339,9 +339,19 @@ static void tls_connect(TLSClient *c)
     c->tioc = qio_channel_tls_new_client(QIO_CHANNEL(c->sioc), creds, "localhost", &error_abort);
     object_unref(OBJECT(creds));
     qio_channel_tls_handshake(c->tioc, tls_over, c, NULL, c->context);
+}
+
+static void tls_finish_connecting(TLSClient *c)
+{
     while (!c->over) {
         g_main_context_iteration(c->context, true);
     }
+}
+
+static void tls_connect(TLSClient *c)
+{
+    tls_begin_connecting(c);
+    tls_finish_connecting(c);
 }
 
 static void tls_disconnect(TLSClient *c)
@@ -353,17 +363,20 @@ static void tls_disconnect(TLSClient *c)
 
 static void test_tls(void)
 {
-    QIOChannelSocket *silent[20];
+    QIOChannelSocket *silent[300];
     char text[6] = "";
     TLSClient c;
 
     tls_begin(NULL);
     g_assert_true(recover("tcp:127.0.0.1:0", 1, &error_abort));
-    /* Some who say nothing are in no one's way, and too many of them neither. */
+    /* Who say nothing are in no one's way, those that were there before and those that come. */
     for (size_t i = 0; i < G_N_ELEMENTS(silent); i++) {
+        if (i == 150) {
+            tls_begin_connecting(&c);
+        }
         silent[i] = client();
     }
-    tls_connect(&c);
+    tls_finish_connecting(&c);
     g_assert_false(c.failed);
     qemu_sem_wait(&taken);
     g_assert_nonnull(object_dynamic_cast(OBJECT(channels[0]), TYPE_QIO_CHANNEL_TLS));
@@ -416,6 +429,7 @@ static void test_tls_gone(void)
     g_free(migrate_get_current()->parameters.tls_creds);
     migrate_get_current()->parameters.tls_creds = g_strdup("server");
     sioc = client();
+    g_assert_cmpint(qio_channel_write_all(QIO_CHANNEL(sioc), "x", 1, NULL), ==, 0);
     check_closed(sioc);
     hang_up(sioc);
     g_assert_true(postcopy_recover_stop());
