@@ -253,6 +253,7 @@ class Postcopy(unittest.TestCase):
 
     def verify(self):
         """The guest goes on where it was, and each page is as it left it."""
+        self.source.serial.settle()
         before = self.letters(self.source)
         self.wait_letters(self.there, self.letters(self.there) + 2)
         self.assertEqual(self.letters(self.source), before, 'the source goes on')

@@ -572,6 +572,7 @@ class Alone(Moving):
         self.hold_in_postcopy(50)
         self.switch()
         mark = self.in_postcopy()
+        self.source.serial.settle()
         before = self.letters(self.source)
         self.there.kill()
         self.gate.go_on()

@@ -528,6 +528,8 @@ class Urgent(Case):
     def test_main_thread_waits(self):
         """It accepts the channel, and so must not wait for a page before it has."""
         source = self.precopy('postcopy-preempt')
+        source.send(ping(9))
+        self.assertEqual(source.hear(), ('pong', 9))                # precopy's pages are there
         source.send(discard((0, 64 * PAGE)), ping(2))
         self.touched(self.touch(50 * PAGE), content(50)[:1])        # not thrown away yet
         urgent = self.connect()

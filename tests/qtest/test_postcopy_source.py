@@ -210,8 +210,8 @@ class Postcopy(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f'{info}, expected {wanted}')
             time.sleep(0.005)
 
-    def speed_up(self):
-        self.source.command('migrate-set-parameters', **{'max-postcopy-bandwidth': 0})
+    def speed_up(self, to=0):
+        self.source.command('migrate-set-parameters', **{'max-postcopy-bandwidth': to})
 
     def runs(self):
         end = time.monotonic() + TIMEOUT
@@ -900,6 +900,8 @@ class Release(Recovering):
             return {page for page in range(self.size) if f.read(PAGE) == bytes(PAGE)}
 
     def wait_given_back(self):
+        """So slowly that the answer is heard before all has been sent."""
+        self.speed_up(4 << 20)
         end = time.monotonic() + TIMEOUT
         while not self.given_back():
             self.assertLess(time.monotonic(), end, 'nothing is given back')
@@ -908,13 +910,12 @@ class Release(Recovering):
 
     def test_confirmed(self):
         main = self.postcopy()
-        self.speed_up()
-        main.wait('ping', self.question)
         gone = self.wait_given_back()
         before = {m.detail[1] // PAGE for m in
                   main.messages[:main.messages.index(main.wait('ping', self.question))]
                   if m.kind == 'page'}
         self.assertLessEqual(gone, before)
+        self.speed_up()
         self.finish(main)
 
     def test_not_confirmed(self):
@@ -929,11 +930,10 @@ class Release(Recovering):
 
     def test_denied(self):
         main = self.postcopy()
-        self.speed_up()
-        main.wait('ping', self.question)
         gone = self.wait_given_back()
         main.close()
         self.status('postcopy-paused')
+        self.speed_up()
         here = self.received(main)
         again = self.resume()
         self.send_bitmap(again, *self.bitmap(here - {min(gone)}))
