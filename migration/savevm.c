@@ -170,7 +170,7 @@ int qemu_savevm_state_iterate(QEMUFile *f)
             continue;
         }
         if (migration_rate_exceeded(f)) {
-            return 0;
+            return qemu_file_get_error(f); /* nothing may be sent for that reason too */
         }
         save_section_header(f, se, QEMU_VM_SECTION_PART);
         ret = se->ops->save_live_iterate(f, se->opaque);

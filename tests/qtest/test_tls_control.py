@@ -97,7 +97,10 @@ class TlsPeer(control.Peer):
         into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
         session = self.context.wrap_bio(into, out, server_side=True)
         while not out.pending:
-            into.write(conn.recv(1 << 16))
+            data = conn.recv(1 << 16)
+            if not data:
+                return
+            into.write(data)
             try:
                 session.do_handshake()
             except ssl.SSLWantReadError:

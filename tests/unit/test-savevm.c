@@ -351,6 +351,25 @@ static void test_iterative(void)
     g_assert_cmpint(it.cleanups, ==, 2);
 }
 
+/* Into a file that has failed nothing goes any more; who sends until all is sent must hear of it. */
+static void test_iterative_broken(void)
+{
+    Iter it = {.rounds = 2, .active = true};
+    QEMUFile *f = stream_begin();
+
+    register_savevm_live("iter", 0, 2, &iter_handlers, &it);
+    bql_unlock(); /* the migration thread's part */
+    qemu_savevm_state_header(f);
+    g_assert_cmpint(qemu_savevm_state_setup(f, &error_abort), ==, 0);
+    g_assert_cmpint(qemu_savevm_state_iterate(f), ==, 0);
+    qemu_file_set_error(f, -EPIPE);
+    g_assert_cmpint(qemu_savevm_state_iterate(f), ==, -EPIPE);
+    bql_lock();
+    qemu_savevm_state_cleanup();
+    unregister_savevm(NULL, "iter", &it);
+    qemu_fclose(f);
+}
+
 static void test_iterative_fails(void)
 {
     Iter it = {.rounds = 2, .active = true, .fail_prepare = true};
@@ -447,6 +466,7 @@ int main(int argc, char **argv)
     g_test_add_func("/savevm/save-fails", test_save_fails);
     g_test_add_func("/savevm/iterative", test_iterative);
     g_test_add_func("/savevm/iterative-fails", test_iterative_fails);
+    g_test_add_func("/savevm/iterative-broken", test_iterative_broken);
     g_test_add_func("/savevm/plain-handlers", test_plain_handlers);
     g_test_add_func("/savevm/ram", test_ram);
     return g_test_run();
