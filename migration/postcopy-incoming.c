@@ -93,6 +93,18 @@ int postcopy_out_of_place(const char *name, const char *why, Error **errp)
     return -EINVAL;
 }
 
+/* For a user who wants the program to end, and the source is gone. Any thread. */
+static char *what_is_waited_for(void)
+{
+    g_autofree char *what = NULL;
+
+    if (!postcopy_ram_missing()) {
+        return NULL;
+    }
+    what = postcopy_ram_missing_text();
+    return g_strdup_printf("in postcopy %s", what);
+}
+
 int postcopy_incoming_advise(QEMUFile *f, uint16_t len, Error **errp)
 {
     uint64_t theirs, ours = postcopy_ram_pagesizes(), target;
@@ -131,27 +143,18 @@ int postcopy_incoming_advise(QEMUFile *f, uint16_t len, Error **errp)
     if (!postcopy_ram_supported(errp)) {
         return -ENOTSUP;
     }
+    /* It has work to do only from the first DISCARD on, but that is within the downtime. */
+    if (!qemu_last_resort_start(what_is_waited_for, errp)) {
+        return -EMFILE;
+    }
     qatomic_mb_set(&postcopy_in.phase, PHASE_ADVISED);
     return 0;
-}
-
-/* For a user who wants the program to end, and the source is gone. Any thread. */
-static char *what_is_waited_for(void)
-{
-    g_autofree char *what = NULL;
-
-    if (!postcopy_ram_missing()) {
-        return NULL;
-    }
-    what = postcopy_ram_missing_text();
-    return g_strdup_printf("in postcopy %s", what);
 }
 
 /* The first one: from here on whoever looks at guest memory may wait, the main thread too. */
 static bool begin_discarding(Error **errp)
 {
-    if (!postcopy_wait_for_preempt(errp) || !multifd_recv_finish(errp) ||
-        !qemu_last_resort_start(what_is_waited_for, errp)) {
+    if (!postcopy_wait_for_preempt(errp) || !multifd_recv_finish(errp)) {
         return false;
     }
     qatomic_mb_set(&postcopy_in.phase, PHASE_DISCARDING);
