@@ -293,6 +293,8 @@ int postcopy_incoming_ping(const LoadContext *ctx, uint32_t value, Error **errp)
     if (value == POSTCOPY_PING_ASK && ctx->mode == LOAD_PRECOPY && migrate_postcopy_ram()) {
         postcopy_in.separate_run = true;
         value = POSTCOPY_PONG_RUN_APART;
+    } else if (ctx->mode == LOAD_PACKAGE) {
+        /* No token has a place there: another thread may be reading one. */
     } else if (postcopy_in.token_follows) {
         return take_token(ctx, value, errp);
     } else if (value == POSTCOPY_PING_TOKEN && postcopy_in.separate_run) {

@@ -540,6 +540,7 @@ static bool pause_and_wait(MigrationState *s, Error *err)
         g_clear_pointer(&first, error_free);
         error_setg(&first, "the destination that was connected to is not the one to which this "
                    "guest went");
+        qatomic_set(&s->postcopy.token_answered, false); /* of this connection it was said */
     }
     if (qatomic_mb_read(&s->rp_state.resume_acked)) {
         note_loaded(s);

@@ -110,8 +110,8 @@ class OneWay(source.Postcopy):
         return {start // PAGE + i for _, *pairs in [main.wait('discard').detail]
                 for start, length in pairs for i in range(length // PAGE)}
 
-    def test_last_words(self):
-        """What was said behind the request, and before the end, is heard: the guest was loaded."""
+    def stuck_before_loading(self):
+        """Like QEMU's, which runs the guest before it has said that it loaded the devices."""
         self.kind = 'qemu'
         self.silent.add(3)
         main = self.switch()
@@ -121,6 +121,11 @@ class OneWay(source.Postcopy):
             channel.reading.clear()
         self.ask_for_all(main)
         self.wait_requests(1)
+        return main
+
+    def test_last_words(self):
+        """What was said behind the request, and before the end, is heard: the guest was loaded."""
+        main = self.stuck_before_loading()
         main.send(PONG, struct.pack('>I', 3))
         main.sock.shutdown(socket.SHUT_WR)
         self.paused()
@@ -129,15 +134,7 @@ class OneWay(source.Postcopy):
 
     def test_refused(self):
         """Or it was not, and never will be: then it is the source's."""
-        self.kind = 'qemu'
-        self.silent.add(3)
-        main = self.switch()
-        channels = self.channels(main)
-        main.wait('ping', 4)
-        for channel in channels:
-            channel.reading.clear()
-        self.ask_for_all(main)
-        self.wait_requests(1)
+        main = self.stuck_before_loading()
         main.send(SHUT, struct.pack('>I', 1))
         main.sock.shutdown(socket.SHUT_WR)
         self.status('failed')
