@@ -161,6 +161,8 @@ class Gate:
     def at(self, point, action, before=False):
         """`action` is called by the thread through which the message passes, before or after it has."""
         with self.changed:
+            if (point, before) in self._actions:
+                raise ValueError(f'at {point} something happens already')
             self._actions[point, before] = action
 
     def cut(self, how='fin', side='both', roles=None):
@@ -212,7 +214,8 @@ class Gate:
         def count():
             with self.changed:
                 self._last_page = point.era, self.pages(point.era) + pages
-        self.at(point, count)
+        # Before it has passed: who hears of what it does, and says go_on(), says it after this.
+        self.at(point, count, before=True)
 
     def wait_held(self, timeout=60.0):
         """Waits until a direction is held."""

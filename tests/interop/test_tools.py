@@ -30,12 +30,12 @@ class Results(unittest.TestCase):
         count = results.Count()
         for entry in entries:
             results.count_test(dict({'name': 'suite / t', 'returncode': 0}, **entry), count)
-        return count.passed, count.failed, count.skipped
+        return count.passed, [what for what, _ in count.failed], count.skipped
 
     def test_points_of_a_tap_test(self):
         out = '1..4\nok 1 a\nok 2 - b # SKIP no KVM\nnot ok 3 c\nnot ok 4 d # TODO later\n# x\n'
         self.assertEqual(self.count({'result': 'FAIL', 'stdout': out}),
-                         (2, ['t: c'], [('t: b', 'no KVM')]))
+                         (2, ['t: c'], [('t', 'b', 'no KVM')]))
 
     def test_tests_that_are_no_tap(self):
         self.assertEqual(self.count({'result': 'OK', 'stdout': 'fine\n'}, {'result': 'OK'}),
@@ -43,9 +43,9 @@ class Results(unittest.TestCase):
         self.assertEqual(self.count({'result': 'FAIL', 'returncode': 3}),
                          (0, ['t: fail, status 3'], []))
         self.assertEqual(self.count({'result': 'SKIP', 'stdout': 'a\nno disk\n'}),
-                         (0, [], [('t', 'no disk')]))
+                         (0, [], [('t', '', 'no disk')]))
         self.assertEqual(self.count({'result': 'SKIP', 'stdout': '# none\n1..0\n'}),
-                         (0, [], [('t', 'there was nothing to run')]))
+                         (0, [], [('t', '', 'there was nothing to run')]))
 
     def test_a_test_that_breaks_off(self):
         self.assertEqual(self.count({'result': 'ERROR', 'stdout': '1..3\nok 1 a\n'}),
@@ -57,7 +57,21 @@ class Results(unittest.TestCase):
 
     def test_a_whole_test_skipped(self):
         self.assertEqual(self.count({'result': 'SKIP', 'stdout': '1..0 # SKIP nothing here\n'}),
-                         (0, [], [('t', 'nothing here')]))
+                         (0, [], [('t', '', 'nothing here')]))
+
+    def test_what_is_said_of_failures_and_skips(self):
+        out = ('1..4\n# before\nok 1 a\n' + '# line\n' * 40 + '# why\nnot ok 2 b\n'
+               'ok 3 c # SKIP no\nok 4 d # SKIP no\n')
+        with tempfile.NamedTemporaryFile('w', suffix='.json') as f:
+            for entry in ({'name': 'x', 'result': 'FAIL', 'stdout': out},
+                          {'name': 'y', 'result': 'FAIL', 'returncode': 3, 'stderr': 'gone\n'}):
+                f.write(json.dumps(entry) + '\n')
+            f.flush()
+            r = subprocess.run([sys.executable, results.__file__, f.name], capture_output=True,
+                               text=True)
+        self.assertEqual(r.stdout.splitlines(), [
+            'skipped: x: c, d: no', 'failed: x: b', *['    # line'] * 29, '    # why',
+            'failed: y: fail, status 3', '    gone', '1 passed, 2 failed, 2 skipped'])
 
     def test_last_line_and_status(self):
         with tempfile.NamedTemporaryFile('w', suffix='.json') as f:
