@@ -71,12 +71,12 @@ class SerialTap:
         while not self._quit:
             if not select.select([self._fd], [], [], 0.1)[0]:
                 continue
-            try:
-                chunk = os.read(self._fd, 65536)
-            except BlockingIOError:
-                continue
-            now = time.monotonic()
-            with self._changed:
+            with self._changed:             # or settle() would not see what is read, and not here
+                try:
+                    chunk = os.read(self._fd, 65536)
+                except BlockingIOError:
+                    continue
+                now = time.monotonic()
                 self.data += chunk
                 self.times += [now] * len(chunk)
                 self._changed.notify_all()
@@ -132,12 +132,12 @@ class SerialSocket(SerialTap):
         while not self._quit:
             if not select.select([self._peer], [], [], 0.1)[0]:
                 continue
-            try:
-                chunk = self._peer.recv(65536)
-            except ConnectionError:
-                chunk = b''
-            now = time.monotonic()
             with self._changed:
+                try:
+                    chunk = self._peer.recv(65536)
+                except ConnectionError:
+                    chunk = b''
+                now = time.monotonic()
                 self.data += chunk
                 self.times += [now] * len(chunk)
                 self._changed.notify_all()

@@ -188,7 +188,7 @@ void guest_main(u32 start_info)
         memcpy((void *)(uptr)GUEST_TRAMPOLINE, ap_trampoline, ap_trampoline_end - ap_trampoline);
         *(volatile u32 *)(uptr)LAPIC_SVR |= 0x100;
         for (u32 i = 1; i < vcpus; i++) {
-            if (!start_vcpu(i, &control.reader[i].state, 200000)) {
+            if (!start_vcpu(i, &control.reader[i].state)) {
                 refuse("a vCPU does not start");
             }
         }

@@ -83,21 +83,38 @@ static u32 lapic_value(struct hop *h, u32 i)
 }
 
 /* How many thousand TSC ticks a second has, by the timer: its 20 ms. */
+/* What the timer has left, and the time stamp before and after it was read. */
+static u32 lapic_now(u64 tsc[2])
+{
+    u32 left;
+
+    tsc[0] = rdtsc();
+    left = *lapic(0x390);
+    tsc[1] = rdtsc();
+    return left;
+}
+
+/* Kilohertz of the time stamp counter, by the timer, which counts nanoseconds. A vCPU that had to
+ * wait in the midst of a reading, or until the timer was at its end, measures once more. */
 u32 lapic_calibrate(void)
 {
-    u64 tsc;
+    u64 from[2], to[2], cycles, unsure;
+    u32 first, last;
 
     *lapic(0x0f0) = 0x100 | IRQ_SPURIOUS;
     *lapic(0x3e0) = 0xb;
     *lapic(0x320) = EVENT_MASKED | IRQ_TIMER;
-    *lapic(0x380) = 0xffffffff;
-    tsc = rdtsc();
-    while (0xffffffff - *lapic(0x390) < 20000000) {
-        __asm__ volatile("pause");
-    }
-    tsc = rdtsc() - tsc;
+    do {
+        *lapic(0x380) = 0xffffffff;
+        first = lapic_now(from);
+        while ((last = lapic_now(to)) && first - last < 20000000) {
+            __asm__ volatile("pause");
+        }
+        cycles = to[0] - from[1];
+        unsure = from[1] - from[0] + to[1] - to[0];
+    } while (!last || unsure > cycles / 32);
     *lapic(0x380) = 0;
-    return tsc / 20;
+    return (cycles + unsure / 2) * 1000000 / (first - last);
 }
 
 void lapic_start(struct hop *h)

@@ -691,7 +691,7 @@ void guest_main(u32 start_info)
         memcpy((void *)(uptr)GUEST_TRAMPOLINE, ap_trampoline, ap_trampoline_end - ap_trampoline);
         *(volatile u32 *)(uptr)LAPIC_SVR |= 0x100;
         for (u32 i = option.vcpus - 1; i >= 1; i--) {
-            if (!start_vcpu(i, &hops[i].running, 20000000)) {
+            if (!start_vcpu(i, &hops[i].running)) {
                 refuse("a vCPU does not start");
             }
         }

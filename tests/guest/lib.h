@@ -197,30 +197,37 @@ GUEST_HELPER void wait_a_little(u32 turns)
     }
 }
 
+/* How long a vCPU may take to start, in ticks of the time stamp counter: twenty seconds or so. */
+#define START_TICKS (1ull << 36)
+
 /*
- * Start a vCPU, whose APIC id is its number on the machines that we run on. It is told up to three
- * times, and has @turns each time to make *state other than 0. 0: it did not.
+ * Start a vCPU, whose APIC id is its number on the machines that we run on, and wait until it has
+ * made *state other than 0. 0: it has not.
+ *
+ * The wait is long because a host may leave a vCPU's thread waiting while it runs this one's. And
+ * it is told once: INIT and SIPI are kept for it until it comes; another INIT could hit it when it
+ * has just begun, and it would begin anew with the ap_index of the next one.
  */
-GUEST_HELPER u32 start_vcpu(u32 index, const volatile u32 *state, u32 turns)
+GUEST_HELPER u32 start_vcpu(u32 index, const volatile u32 *state)
 {
     volatile u32 *icr_low = (u32 *)(uptr)LAPIC_ICR_LOW;
     volatile u32 *icr_high = (u32 *)(uptr)LAPIC_ICR_HIGH;
+    u64 end;
 
     ap_index = index;
-    for (u32 attempt = 0; attempt < 3; attempt++) {
-        *icr_high = index << 24;
-        *icr_low = 0x4500;                                  /* INIT */
-        wait_a_little(2000);
-        *icr_high = index << 24;
-        *icr_low = 0x4600 | GUEST_TRAMPOLINE >> 12;         /* start at the trampoline */
-        for (u32 turn = 0; turn < turns; turn++) {
-            if (*state) {
-                return 1;
-            }
-            wait_a_little(1);
+    *icr_high = index << 24;
+    *icr_low = 0x4500;                                      /* INIT */
+    wait_a_little(2000);
+    *icr_high = index << 24;
+    *icr_low = 0x4600 | GUEST_TRAMPOLINE >> 12;             /* start at the trampoline */
+    end = rdtsc() + START_TICKS;
+    while (!*state) {
+        if (rdtsc() > end) {
+            return 0;
         }
+        wait_a_little(1);
     }
-    return 0;
+    return 1;
 }
 
 #endif

@@ -6,7 +6,10 @@ are reset, and migrate, and no write of theirs is lost.
 QTEST_QEMU_BINARY names the emulator, QTEST_GUEST_DIR where the guests are built.
 """
 
+import contextlib
+import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +27,33 @@ from vmtools.machine import MICROVM, Machine, SerialTap, for_older              
 BINARY = os.environ.get('QTEST_QEMU_BINARY', 'build/godwit-system-x86_64')
 GUESTS = os.environ.get('QTEST_GUEST_DIR', 'build/tests/guest')
 QEMU = shutil.which(os.environ.get('QEMU_BINARY', 'qemu-system-x86_64'))
+
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+LIBC.ptrace.restype = ctypes.c_long
+PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+WAIT_ALL = 0x40000000                   # __WALL: threads too
+
+
+def ptrace(request, thread):
+    if LIBC.ptrace(request, thread, None, None) == -1:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+@contextlib.contextmanager
+def held(thread):
+    """One thread gets no processor, as when a host runs the others only."""
+    try:
+        ptrace(PTRACE_SEIZE, thread)
+    except OSError as e:
+        raise unittest.SkipTest(f'a thread cannot be held: {e}') from e
+    ptrace(PTRACE_INTERRUPT, thread)
+    os.waitpid(thread, WAIT_ALL)
+    try:
+        yield
+    finally:
+        ptrace(PTRACE_DETACH, thread)
 
 
 class Base(unittest.TestCase):
@@ -49,9 +79,33 @@ class Base(unittest.TestCase):
         return m
 
     def expect(self, machine, accepts, timeout=60):
-        if not machine.serial.wait(accepts, timeout, machine.alive):
+        """Waits until the guest has said what is wanted; an error that it reports ends the wait."""
+        came = machine.serial.wait(lambda t: 'E' in t or accepts(t), timeout, machine.alive)
+        if came and 'E' in machine.serial.text():
+            machine.serial.wait(lambda t: t.endswith('\n'), 5, machine.alive)
+            came = False
+        if not came:
             self.fail(f'{machine.name}: serial port said only {machine.serial.text()[-200:]!r}; '
-                      f'{machine.stderr()}')
+                      f'{machine.stderr()}\n{self.state(machine)}')
+
+    def state(self, machine):
+        """What a machine is at that does not go on, in the few lines that CI shows of a test."""
+        lines = []
+        with contextlib.suppress(Exception):    # as far as it goes: it may hang, or be gone
+            for task in sorted(os.listdir(f'/proc/{machine.process.pid}/task'), key=int):
+                with open(f'/proc/{machine.process.pid}/task/{task}/stat', encoding='ascii') as f:
+                    fields = f.read().rpartition(') ')[2].split()
+                lines.append(f'{fields[0]} {fields[11]}+{fields[12]}')
+            lines = ['threads (state, user + system time): ' + ', '.join(lines)]
+            for name in 'query-status', 'query-migrate':
+                lines.append(f'{name}: {machine.command(name, timeout=5)}')
+            registers = machine.command('human-monitor-command', timeout=5,
+                                        **{'command-line': 'info registers -a'})
+            lines += [x for x in registers.splitlines() if re.match(r'CPU#|[ER][A-Z][A-Z]=|R8', x)]
+            for v in check.Control(machine.read_memory).vcpus:
+                lines.append(f'vCPU {v.number} {v.state}: round {v.round} page {v.pos}, '
+                             f'{v.late} times late, TSC {v.tsc_last}')
+        return '\n'.join(lines)
 
 
 class Run(Base):
@@ -89,6 +143,22 @@ class Run(Base):
         self.expect(m, lambda t: 'b' in t)
         m.command('system_reset')
         self.expect(m, lambda t: t.count('A') == 2 and t.rstrip().endswith('b'))
+        m.command('stop')
+        check.check_memory(m.read_memory)
+
+    def test_late_vcpus(self):
+        """The host runs the first vCPU's thread alone for a while: it waits for the others."""
+        m = self.microvm('late', 'ring=3 vcpus=3 size=1M', vcpus=3, extra=('-S',))
+        threads = [c['thread-id'] for c in m.command('query-cpus-fast')]
+        with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+            first.enter_context(held(threads[1]))
+            second.enter_context(held(threads[2]))
+            m.command('cont')
+            self.expect(m, lambda t: 'A' in t)
+            time.sleep(0.5)
+            first.close()
+            time.sleep(0.5)
+        self.expect(m, lambda t: 'b' in t)
         m.command('stop')
         check.check_memory(m.read_memory)
 
