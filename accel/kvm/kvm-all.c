@@ -499,7 +499,7 @@ static int run_once(CPUState *cpu)
         qatomic_set(&run->immediate_exit, 1);
     }
     cpu_exec_start(cpu);
-    ret = kvm_vcpu_ioctl(cpu, KVM_RUN, 0);
+    ret = kvm_arch_settle(cpu, run, kvm_vcpu_ioctl(cpu, KVM_RUN, 0));
     cpu_exec_end(cpu);
     attrs = kvm_arch_post_run(cpu, run);
     if (ret == -EINTR || ret == -EAGAIN) {

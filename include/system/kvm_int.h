@@ -114,6 +114,11 @@ int kvm_arch_put_registers(struct CPUState *cpu, int level, Error **errp);
 /** Just before and after KVM_RUN, without the BQL. */
 void kvm_arch_pre_run(struct CPUState *cpu, struct kvm_run *run);
 MemTxAttrs kvm_arch_post_run(struct CPUState *cpu, struct kvm_run *run);
+/**
+ * Right after KVM_RUN, which answered ret: nothing that the vCPU was given before is where its
+ * registers do not show it, or the next run begins with this. Answers what KVM_RUN did in the end.
+ */
+int kvm_arch_settle(struct CPUState *cpu, struct kvm_run *run, int ret);
 /** An exit that generic code does not know: 0 go on, positive EXCP_*, negative the guest dies. */
 int kvm_arch_handle_exit(struct CPUState *cpu, struct kvm_run *run);
 /**

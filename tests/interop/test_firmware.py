@@ -7,6 +7,7 @@ QEMU_BINARY, QEMU_NEW_BINARY and GODWIT_BINARY name the programs; GUEST_DIR wher
 """
 
 import os
+import re
 import shutil
 import struct
 import sys
@@ -44,10 +45,14 @@ class Firmware(unittest.TestCase):
                                   *for_older(binary, following), *incoming], directory=self.directory,
                          name=f'machine{i}') as machine:
                 deadline = time.monotonic() + 60
-                while machine.command('query-status')['status'] != 'running':
+                while (status := machine.command('query-status')['status']) != 'running':
                     self.assertTrue(machine.alive() and time.monotonic() < deadline, machine.stderr())
+                    if status == 'paused':
+                        machine.command('cont')
                     time.sleep(0.01)
                 visit(machine)
+                if names[i] != OURS:
+                    self.stop_between_interrupts(machine)
                 path = os.path.join(self.directory, f'stream{i}')
                 machine.command('migrate', uri=f'exec:cat >{path}')
                 while True:
@@ -58,13 +63,26 @@ class Firmware(unittest.TestCase):
                 self.assertEqual(info['status'], 'completed', info)
                 incoming = '-incoming', f'exec:cat {path}'
 
+    def stop_between_interrupts(self, machine):
+        """QEMU loses an interrupt that the PIC has handed over and the halted CPU has not begun with:
+        one of its own saved so is as dead."""
+        def says(line):
+            return machine.command('human-monitor-command', **{'command-line': line})
+        deadline = time.monotonic() + 60
+        machine.command('stop')
+        while re.search(r'pic0:.* isr=(?!00)', says('info pic')) and 'HLT=1' in says('info registers'):
+            self.assertLess(time.monotonic(), deadline)
+            machine.command('cont')
+            time.sleep(0.003)
+            machine.command('stop')
+
     def counting(self, machine):
         def counts():
             return struct.unpack('<II', machine.read_memory(0x500, 8))
         start = counts()
         deadline = time.monotonic() + 60
         while any(x < 10 for x in map(int.__sub__, counts(), start)):
-            self.assertLess(time.monotonic(), deadline, (start, counts()))
+            self.assertLess(time.monotonic(), deadline, (machine.name, start, counts()))
             time.sleep(0.02)
 
     def interrupts(self, *names):
@@ -77,8 +95,8 @@ class Firmware(unittest.TestCase):
         seen = []
 
         def visit(machine):
-            if not seen:                                # let it do something
-                deadline = time.monotonic() + 60
+            if not seen:                # let it do something; not every one comes as far as this
+                deadline = time.monotonic() + 3
                 while machine.read_memory(0x410, 2) == b'\0\0' and time.monotonic() < deadline:
                     time.sleep(0.05)
                 machine.command('stop')

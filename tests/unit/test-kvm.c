@@ -119,6 +119,11 @@ MemTxAttrs kvm_arch_post_run(CPUState *cpu, struct kvm_run *run)
     return MEMTXATTRS_UNSPECIFIED;
 }
 
+int kvm_arch_settle(CPUState *cpu, struct kvm_run *run, int ret)
+{
+    return ret;
+}
+
 int kvm_arch_handle_exit(CPUState *cpu, struct kvm_run *run)
 {
     return -1;

@@ -282,7 +282,6 @@ static void inject_pic(X86CPU *cpu, struct kvm_run *run)
             }
             cpu->kvm->handed_over = ret == 0;
             run->ready_for_interrupt_injection = 0;
-            run->exit_reason = KVM_EXIT_INTR; /* what it stays if the guest is not entered */
         }
     }
 }
@@ -290,16 +289,21 @@ static void inject_pic(X86CPU *cpu, struct kvm_run *run)
 /*
  * An interrupt that the kernel was given for an entry that did not come about is in none of the
  * registers that it shows, and would be lost to one who saves them. A pending signal lets the entry
- * come as far as the interrupt's going into the registers, and no further.
+ * come as far as the interrupt's going into the registers, and no further. A vCPU that the kernel
+ * has halted comes only as far as being woken by it, and a second time to where others come at once.
+ *
+ * Answers what KVM_RUN did: when there was something to be handled first, that is to be done.
  */
-static void settle(CPUState *cs, struct kvm_run *run)
+static int settle(CPUState *cs, struct kvm_run *run)
 {
     union {
         struct kvm_signal_mask head;
         uint8_t bytes[sizeof(struct kvm_signal_mask) + sizeof(uint64_t)];
     } mask;
     uint64_t open = ~(UINT64_C(1) << (SIG_IPI - 1));
+    struct kvm_vcpu_events events = { 0 };
     struct timespec now = { 0 };
+    int ret = -EINTR;
     sigset_t ipi, old;
 
     sigemptyset(&ipi);
@@ -308,12 +312,33 @@ static void settle(CPUState *cs, struct kvm_run *run)
     mask.head.len = sizeof(open); /* as the kernel has it */
     memcpy(mask.bytes + sizeof(struct kvm_signal_mask), &open, sizeof(open));
     kvm_vcpu_ioctl(cs, KVM_SET_SIGNAL_MASK, &mask);
-    pthread_kill(pthread_self(), SIG_IPI);
-    qatomic_set(&run->immediate_exit, 0);
-    kvm_vcpu_ioctl(cs, KVM_RUN, 0);
+    for (int i = 0; i < 2 && ret == -EINTR && !events.interrupt.injected; i++) {
+        pthread_kill(pthread_self(), SIG_IPI);
+        qatomic_set(&run->immediate_exit, 0);
+        ret = kvm_vcpu_ioctl(cs, KVM_RUN, 0);
+        sigtimedwait(&ipi, NULL, &now);
+        kvm_vcpu_ioctl(cs, KVM_GET_VCPU_EVENTS, &events);
+    }
     kvm_vcpu_ioctl(cs, KVM_SET_SIGNAL_MASK, NULL);
-    sigtimedwait(&ipi, NULL, &now);
+    qatomic_set(&run->immediate_exit, 1); /* the kick that led here still holds */
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return ret;
+}
+
+int kvm_arch_settle(CPUState *cs, struct kvm_run *run, int ret)
+{
+    X86CPU *cpu = X86_CPU(cs);
+
+    if (likely(!cpu->kvm->handed_over)) {
+        return ret;
+    }
+    if (ret == -EINTR && !run->ready_for_interrupt_injection) {
+        ret = settle(cs, run);
+    }
+    /* The end of another interrupt is told before the entry; all else comes behind it. */
+    cpu->kvm->handed_over = ret == 0 && run->exit_reason == KVM_EXIT_IOAPIC_EOI
+                            && !run->ready_for_interrupt_injection;
+    return ret;
 }
 
 void kvm_arch_pre_run(CPUState *cs, struct kvm_run *run)
@@ -349,12 +374,6 @@ MemTxAttrs kvm_arch_post_run(CPUState *cs, struct kvm_run *run)
 {
     X86CPU *cpu = X86_CPU(cs);
 
-    if (unlikely(cpu->kvm->handed_over)) {
-        cpu->kvm->handed_over = false;
-        if (run->exit_reason == KVM_EXIT_INTR || run->exit_reason == KVM_EXIT_UNKNOWN) {
-            settle(cs, run);
-        }
-    }
     if (!kvm_irqchip_in_kernel()) {
         CPUX86State *env = &cpu->env;
 
