@@ -212,7 +212,11 @@ static void channel_is_known(QIOChannel *ioc, bool is_main)
     }
 }
 
-/* The preempt channel says nothing until it has a page: it is the one that is left over. */
+/*
+ * The preempt channel says nothing until it has a page: it is the one that is left over. That it was
+ * connected later does not mean that it comes later: with TLS the end of its handshake may overtake
+ * that of the main channel's, on a network where one connection does not wait for another.
+ */
 static bool next_is_preempt(void)
 {
     return migrate_postcopy_preempt() && migration_has_main_channel() &&
@@ -237,7 +241,7 @@ static void find_preempt(void)
 /* What begins in no way known is nobody's of ours. Postcopy's second channel says no hello. */
 static bool is_a_beginning(uint32_t magic)
 {
-    return magic == MULTIFD_MAGIC || magic == QEMU_VM_FILE_MAGIC ||
+    return (magic == MULTIFD_MAGIC && migrate_multifd()) || magic == QEMU_VM_FILE_MAGIC ||
            (migrate_postcopy_preempt() && migration_has_main_channel());
 }
 
@@ -311,11 +315,13 @@ void migration_channel_process_incoming(QIOChannel *ioc)
         }
         return;
     }
-    if (!migrate_multifd() || next_is_preempt()) {
+    if (next_is_preempt() || !(migrate_multifd() || migrate_postcopy_preempt())) {
         channel_is_known(ioc, true);
         return;
     }
-    multifd_recv_setup();
+    if (migrate_multifd()) {
+        multifd_recv_setup();
+    }
     if (!qio_channel_has_feature(ioc, QIO_CHANNEL_FEATURE_READ_MSG_PEEK)) {
         channel_is_known(ioc, !migration_has_main_channel()); /* the first one is */
         return;

@@ -809,6 +809,25 @@ class AnswersLikeNewerQemu(Postcopy):
 class OlderQemuToGodwit(Moving):
     KINDS = (OLDER, GODWIT)
 
+    def test_tls_preempt_overtakes(self):
+        """The network holds up the end of the first connection's handshake, which for its client is
+        over: it makes the second connection, and there the handshake ends first. Only the main
+        channel begins by saying something."""
+        sent = {0: bytearray(), 1: bytearray()}
+        held = []
+
+        def hook(entry):
+            if entry.direction != FORWARD or entry.message.kind != 'raw':
+                return
+            sent[entry.wire] += entry.message.data
+            if entry.wire == 0 and not held and b'\x17\x03\x03' in sent[0]:  # what is encrypted
+                held.append(entry)
+                self.gate.wait(lambda: b'\x17\x03\x03' in sent[1], postcopying.TIMEOUT,
+                               'the other handshake')
+                time.sleep(0.1)             # it shows nothing when it is over
+        self.plain(tls=True, capabilities=PREEMPT, hook=hook)
+        self.assertTrue(held)
+
 
 class GodwitToOlderQemu(Moving):
     KINDS = (GODWIT, OLDER)
