@@ -213,9 +213,9 @@ static void channel_is_known(QIOChannel *ioc, bool is_main)
 }
 
 /*
- * The preempt channel says nothing until it has a page: it is the one that is left over. That it was
- * connected later does not mean that it comes later: with TLS the end of its handshake may overtake
- * that of the main channel's, on a network where one connection does not wait for another.
+ * The preempt channel says nothing until it has a page: it is the one that is left over. It is
+ * connected later, but need not come later: with TLS the end of its handshake may overtake the main
+ * channel's, on a network where one connection does not wait for another.
  */
 static bool next_is_preempt(void)
 {
@@ -241,7 +241,10 @@ static void find_preempt(void)
 /* What begins in no way known is nobody's of ours. Postcopy's second channel says no hello. */
 static bool is_a_beginning(uint32_t magic)
 {
-    return (magic == MULTIFD_MAGIC && migrate_multifd()) || magic == QEMU_VM_FILE_MAGIC ||
+    if (magic == MULTIFD_MAGIC) {
+        return migrate_multifd();
+    }
+    return magic == QEMU_VM_FILE_MAGIC ||
            (migrate_postcopy_preempt() && migration_has_main_channel());
 }
 
@@ -289,7 +292,10 @@ static gboolean data_arrived(QIOChannel *ioc, GIOCondition condition, gpointer o
         u->source = g_timeout_add(u->wait_ms, look_again, u);
         u->wait_ms = MIN(u->wait_ms * 2, LOOK_AGAIN_MAX_MS);
     } else {
-        if (len == sizeof(magic)) {
+        if (len == sizeof(magic) && ldl_be_p(magic) == MULTIFD_MAGIC) {
+            error_setg(&err, "it begins with 0x%08x, as a channel of multifd does, which is off "
+                       "here", MULTIFD_MAGIC);
+        } else if (len == sizeof(magic)) {
             error_setg(&err, "it begins with 0x%08x, as no channel of a migration does "
                        "(0x%08x or 0x%08x)", (unsigned)ldl_be_p(magic), QEMU_VM_FILE_MAGIC,
                        MULTIFD_MAGIC);

@@ -115,8 +115,9 @@ int kvm_arch_put_registers(struct CPUState *cpu, int level, Error **errp);
 void kvm_arch_pre_run(struct CPUState *cpu, struct kvm_run *run);
 MemTxAttrs kvm_arch_post_run(struct CPUState *cpu, struct kvm_run *run);
 /**
- * Right after KVM_RUN, which answered ret: nothing that the vCPU was given before is where its
- * registers do not show it, or the next run begins with this. Answers what KVM_RUN did in the end.
+ * Right after KVM_RUN, which answered ret, without the BQL. An interrupt that the kernel was given
+ * and has not begun with goes to where kvm_arch_get_registers() finds it. That takes another
+ * KVM_RUN: answers what the last one did, 0 when it left an exit that is to be handled first.
  */
 int kvm_arch_settle(struct CPUState *cpu, struct kvm_run *run, int ret);
 /** An exit that generic code does not know: 0 go on, positive EXCP_*, negative the guest dies. */

@@ -212,6 +212,9 @@ class Case(unittest.TestCase):
 
     def precopy(self, *capabilities, separate=False, **how):
         self.destination(*capabilities, **how)
+        return self.precopy_there(separate)
+
+    def precopy_there(self, separate=False):
         source = self.connect()
         source.header()
         self.assertEqual(source.hear(), ('pong', 1))
@@ -487,6 +490,23 @@ class Urgent(Case):
         self.touched(touch, content(50)[:1])
         source.send(pages([1])[100:] + pages(range(0, 64)), be64(EOS), struct.pack('>BI', 0x7e, 1))
         self.finish(source, 64)
+
+    def test_before_the_main_one(self):
+        """Who says nothing is the second channel, also when it comes first. Multifd is off."""
+        self.destination('postcopy-preempt')
+        stranger, urgent = self.connect(), self.connect()
+        stranger.send(be32(0x11223344))
+        with self.assertRaises((ConnectionError, EOFError)):
+            stranger.take(1)
+        source = self.precopy_there()
+        self.switch(source, range(0, 64))
+        touch = self.touch(50 * PAGE)
+        self.assertEqual(source.hear(), ('request', ('ram', 50 * PAGE, PAGE)))
+        urgent.send(pages([50]))
+        self.touched(touch, content(50)[:1])
+        source.send(part(pages(range(0, 64))))
+        self.finish(source, 64)
+        self.assertIn('a channel of multifd does, which is off here', self.there.stderr())
 
     def test_ends(self):
         """With and without a mark, before or behind the main channel's end."""
